@@ -1,0 +1,1 @@
+"""What people see and say: feedback, selection, review and the labels that come of it."""

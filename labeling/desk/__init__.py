@@ -1,0 +1,1 @@
+"""The labelling desk: where people read cases and answer."""

@@ -1,0 +1,97 @@
+"""The port to a labelling desk, and what travels through it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from labeling.taxonomy import Taxonomy
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One line of the conversation as the page shows it; ``author`` is customer, ai or agent."""
+
+    author: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What the champion said for one task; ``confidence`` in [0, 1]."""
+
+    label: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """One interaction for a person to read.
+
+    ``case_id`` is the key that keeps a case from standing at the desk twice. ``suggestions`` maps task to
+    suggestion and is empty for a blind case. ``overlap`` is how many people should answer (>= 1).
+    """
+
+    case_id: str
+    interaction_id: str
+    conversation: tuple[Turn, ...]
+    suggestions: Mapping[str, Suggestion]
+    context: Mapping[str, str]
+    reason: str
+    blind: bool
+    overlap: int
+
+
+@dataclass(frozen=True)
+class SentCase:
+    """Where a case stands at the desk."""
+
+    case_id: str
+    project_id: str
+    desk_task_id: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One annotator's answer to one case.
+
+    ``labels`` maps task to label, only labels that the taxonomy knows; ``refused`` maps task to why an answer to it
+    was not taken (a label that the taxonomy lacks). ``is_skipped``: the person passed; ``labels`` is then empty.
+    ``suggestions`` is what the page proposed, empty for a blind case.
+    """
+
+    answer_id: str
+    case_id: str
+    interaction_id: str
+    annotator_id: str
+    labels: Mapping[str, str]
+    refused: Mapping[str, str]
+    suggestions: Mapping[str, str]
+    is_blind: bool
+    is_skipped: bool
+    answered_at: datetime
+    lead_seconds: float | None
+
+
+class ReviewDesk(Protocol):
+    """Where cases go and answers come from. Every call may be repeated: the effect happens once.
+
+    All methods raise ``DeskUnavailable`` where the desk does not answer (run the step again) and ``DeskRefused``
+    where it never will.
+    """
+
+    def open_project(self, taxonomy: Taxonomy) -> str:
+        """Make the taxonomy's project, or bring its page up to date; return its id."""
+        ...
+
+    def send(self, cases: Sequence[Case]) -> list[SentCase]:
+        """Put ``cases`` on the desk; found, not doubled, where their ``case_id`` is there; in the order given."""
+        ...
+
+    def fetch(self, since: datetime | None) -> list[Answer]:
+        """Return the answers given or changed at or after ``since`` (all where None), oldest first, no drafts."""
+        ...
+
+    def count_waiting(self) -> int:
+        """Return how many cases stand at the desk with fewer answers than asked for."""
+        ...

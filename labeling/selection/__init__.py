@@ -1,0 +1,1 @@
+"""Which cases people should read next: pure functions over a pool and its features."""

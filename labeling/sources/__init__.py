@@ -1,0 +1,1 @@
+"""Where feedback comes in: readers, redaction and lots."""

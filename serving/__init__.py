@@ -1,0 +1,1 @@
+"""The live model: the release that answers, and when it steps aside."""

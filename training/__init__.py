@@ -1,0 +1,1 @@
+"""Models: training sets, LoRA fine-tuning, calibration, scoring, judging and the registry."""

@@ -1,0 +1,1 @@
+"""Scorecards, gates and case files: is the challenger better?"""

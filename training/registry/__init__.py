@@ -1,0 +1,1 @@
+"""The model registry, the ledger and decisions."""
