@@ -28,8 +28,16 @@ class StorageError(CxloopError):
     """A table could not be read or written (disk full, damaged files, a newer schema version)."""
 
 
+class SourceError(CxloopError):
+    """A source of events is there and cannot be read; never mistaken for one that holds nothing."""
+
+
 class HomeError(CxloopError):
     """The home folder is missing, busy with another run, or made for another loop."""
+
+
+class ServiceError(CxloopError):
+    """A program that a command starts (a page, a daemon) ended, or does not answer; names its log."""
 
 
 class DeskError(CxloopError):
@@ -50,6 +58,10 @@ class DeskRefused(DeskError):
 
 class EncoderError(CxloopError):
     """The encoder is missing or its digest is not the expected one."""
+
+
+class ModelError(CxloopError):
+    """A saved model's folder is missing, damaged, or of another schema version."""
 
 
 class TrainingError(CxloopError):

@@ -1,0 +1,83 @@
+"""Features: what the frozen encoder says of a text. Computed once a text, kept by keyed digest."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from labeling.delta import Tables
+from labeling.digests import keyed_digest
+from labeling.tables import FEATURES
+from training.batches import Progress, plan_batches, tokenize
+from training.encoder import Encoder, pool_mean
+
+_BATCH_TOKENS = 2048
+"""Big enough to keep two cores busy, small enough to stay in their caches."""
+
+
+def digest_text(key: bytes, text: str) -> str:
+    """Return the keyed digest that stands for ``text`` in tables and manifests (``text_digest``)."""
+    return keyed_digest(key, "text", text)
+
+
+def embed_texts(encoder: Encoder, texts: Sequence[str], *, on_progress: Progress | None = None) -> np.ndarray:
+    """Return the mean-pooled feature of each text, (n, d) float32, each of length 1, in the order given."""
+    import torch
+
+    device = encoder.model.device
+    tokens = tokenize(encoder.tokenizer, texts, max_tokens=encoder.spec.max_tokens)
+    features = np.empty((len(texts), encoder.dimension), dtype=np.float32)
+    done = 0
+    with torch.inference_mode():
+        for rows in plan_batches(tokens.lengths, batch_tokens=_BATCH_TOKENS):
+            ids, mask = (part.to(device) for part in tokens.collate(rows))
+            hidden = encoder.model(input_ids=ids, attention_mask=mask).last_hidden_state
+            features[rows] = pool_mean(hidden, mask).cpu().numpy()
+            done += len(rows)
+            if on_progress:
+                on_progress(done / len(texts), f"{done:,} of {len(texts):,} texts read")
+    return features
+
+
+def cached_features(
+    texts: Sequence[str], *, encoder: Encoder, tables: Tables, key: bytes, on_progress: Progress | None = None
+) -> np.ndarray:
+    """Return what ``embed_texts`` returns, computing only the texts that the FEATURES table lacks, and keeping those.
+
+    Rows are named by the encoder's digest and the text's keyed digest, so another encoder, or another home's key,
+    never meets a stale row.
+
+    Returns:
+        (n, d) float32, in the order of ``texts``; equal texts share one row of the table.
+
+    Raises:
+        StorageError: the table cannot be read or written.
+    """
+    digests = [digest_text(key, text) for text in texts]
+    place = {name: position for position, name in enumerate(dict.fromkeys(digests))}
+    features = np.zeros((len(place), encoder.dimension), dtype=np.float32)
+    stored = tables.read(
+        FEATURES,
+        columns=["text_digest", "feature"],
+        where=(pl.col("encoder_digest") == encoder.digest) & pl.col("text_digest").is_in(list(place)),
+    )
+    missing = dict(zip(digests, texts, strict=True))
+    if stored.height:
+        found = stored["text_digest"].to_list()
+        features[[place[name] for name in found]] = np.stack(stored["feature"].to_list())
+        missing = {name: text for name, text in missing.items() if name not in set(found)}
+    if missing:
+        fresh = embed_texts(encoder, list(missing.values()), on_progress=on_progress)
+        features[[place[name] for name in missing]] = fresh
+        tables.merge(FEATURES, _rows(encoder.digest, list(missing), fresh))
+    return features[[place[name] for name in digests]]
+
+
+def _rows(encoder_digest: str, digests: list[str], features: np.ndarray) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "encoder_digest": [encoder_digest] * len(digests),
+            "text_digest": digests,
+            "feature": pl.Series(features.tolist(), dtype=pl.List(pl.Float32)),
+        }
+    )
