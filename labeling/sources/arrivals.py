@@ -1,0 +1,107 @@
+"""Raw rows become rows of a table: typed, redacted, keyed and put into their lot."""
+
+from typing import Any, Final
+
+import polars as pl
+
+from labeling.digests import keyed_digest
+from labeling.sources.lots import LotPolicy, assign_lots
+from labeling.sources.redaction import RedactionRules, redact_texts
+from labeling.sources.refusals import Sifted, refuse
+from labeling.tables import INTERACTIONS, REVIEWS, TIME, Table
+
+_DERIVED: Final = {
+    INTERACTIONS.name: ("customer_key", "lot", "part"),
+    REVIEWS.name: ("suggestion", "blind", "lead_seconds"),
+}
+"""Columns that no event carries, because we make them."""
+
+
+def event_columns(table: Table) -> tuple[str, ...]:
+    """Return the keys that an event of ``table`` may carry."""
+    derived = _DERIVED.get(table.name, ())
+    columns = tuple(column for column in table.schema if column not in derived)
+    return (*columns, "customer_id") if table == INTERACTIONS else columns
+
+
+def type_rows(rows: pl.DataFrame, *, table: Table, rules: RedactionRules, lots: LotPolicy, key: bytes) -> Sifted:
+    """Turn the strings of ``rows`` into the columns of ``table``.
+
+    Times are ISO 8601 with a zone; an empty string in a time, number or flag is null. Every string but the ids is
+    cleaned and redacted. A customer is known by a keyed digest of their id, never by the id.
+
+    Args:
+        rows: ``event_columns(table)`` as strings, and ``position``.
+        table: what the rows are.
+        rules: what is personal data.
+        lots: the shares of the lots (interactions only).
+        key: the key of the home.
+
+    Returns:
+        The typed rows (the columns of ``table`` and ``position``), and the refusals of those that have no type.
+    """
+    typed = rows.select("position", *(_typed(column, kind) for column, kind in _event_schema(table).items()))
+    broken = [
+        typed.filter(typed[column].is_null() & rows[column].str.strip_chars().str.len_chars().gt(0)).select(
+            "position", code=pl.lit(_CODES[kind]), reason=pl.lit(f"{column} {_NEEDS[kind]}")
+        )
+        for column, kind in _event_schema(table).items()
+        if kind in _CODES
+    ]
+    refusals = refuse(broken)
+    kept = ~typed["position"].is_in([refusal.position for refusal in refusals])
+    complete = _complete(rows.filter(kept), typed.filter(kept), table=table, lots=lots, key=key)
+    plain = [column for column, kind in table.schema.items() if kind == pl.String and not column.endswith("_id")]
+    redacted = complete.with_columns(redact_texts(complete[column], rules) for column in plain)
+    return Sifted(redacted.select("position", *table.schema), refusals)
+
+
+_CODES: Final[dict[Any, str]] = {
+    TIME: "bad_time",
+    pl.Int32: "bad_number",
+    pl.Float64: "bad_number",
+    pl.Boolean: "bad_flag",
+}
+_NEEDS: Final[dict[Any, str]] = {
+    TIME: "needs an ISO 8601 time with a zone",
+    pl.Int32: "needs a whole number",
+    pl.Float64: "needs a number",
+    pl.Boolean: "needs true or false",
+}
+
+
+def _event_schema(table: Table) -> dict[str, Any]:
+    return {column: table.schema[column] for column in event_columns(table) if column in table.schema}
+
+
+def _typed(column: str, kind: Any) -> pl.Expr:
+    text = pl.col(column).str.strip_chars()
+    if kind == TIME:
+        return text.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
+    if kind == pl.Boolean:
+        return text.str.to_lowercase().replace_strict({"true": True, "false": False}, default=None).alias(column)
+    if kind in {pl.Int32, pl.Float64}:
+        number = text.cast(pl.Float64, strict=False)
+        is_fit = number.is_finite() if kind == pl.Float64 else number.round() == number
+        return pl.when(is_fit).then(number).cast(kind, strict=False).alias(column)
+    return pl.col(column)
+
+
+def _complete(rows: pl.DataFrame, typed: pl.DataFrame, *, table: Table, lots: LotPolicy, key: bytes) -> pl.DataFrame:
+    """Add the columns that we make ourselves."""
+    if table == INTERACTIONS:
+        return typed.with_columns(
+            pl.col("updated_at").fill_null(pl.col("occurred_at")),
+            _customer_keys(rows["customer_id"], key),
+            *assign_lots(typed["conversation_id"], policy=lots, key=key),
+        )
+    if table == REVIEWS:
+        return typed.with_columns(
+            suggestion=pl.lit(None, pl.String), blind=pl.lit(value=True), lead_seconds=pl.lit(None, pl.Float64)
+        )
+    return typed
+
+
+def _customer_keys(customer_ids: pl.Series, key: bytes) -> pl.Series:
+    known = {name: keyed_digest(key, "customer", name) for name in customer_ids.drop_nulls().unique()}
+    return pl.Series("customer_key", [None if name is None else known[name] for name in customer_ids], pl.String)
