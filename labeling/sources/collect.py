@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+import polars as pl
+
 from labeling.home import Home
 from labeling.sources.arrivals import event_columns, type_rows
 from labeling.sources.files import SourceFile, SourcesConfig, new_files, read_events
@@ -12,6 +14,9 @@ from labeling.sources.quarantine import quarantine_rows
 from labeling.sources.redaction import RedactionRules
 from labeling.sources.refusals import Sifted
 from labeling.tables import DELIVERIES, QUARANTINE, Table
+
+Sift = Callable[[pl.DataFrame, Table], Sifted]
+"""Judges typed rows (with ``position``) of a table."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ def collect(
     home: Home,
     rules: RedactionRules,
     lots: LotPolicy,
-    sift: Callable[..., Sifted],
+    sift: Sift,
     now: datetime,
 ) -> Collected:
     """Take every new file of ``table`` in.
@@ -60,7 +65,7 @@ def collect(
         home: whose tables and key.
         rules: what is personal data.
         lots: the shares of the lots.
-        sift: cuts a typed frame into good rows and refusals, called as ``sift(frame, table=table, now=now)``.
+        sift: cuts the typed rows of a table into good ones and refusals.
         now: the time of the collection.
 
     Raises:
@@ -82,13 +87,13 @@ def _collect_file(
     home: Home,
     rules: RedactionRules,
     lots: LotPolicy,
-    sift: Callable[..., Sifted],
+    sift: Sift,
     now: datetime,
 ) -> Collected:
     key = home.key()
     read = read_events(file.path, columns=event_columns(table))
     typed = type_rows(read.rows, table=table, rules=rules, lots=lots, key=key)
-    sifted = sift(typed.good, table=table, now=now)
+    sifted = sift(typed.good, table)
     refusals = (*read.refused, *typed.refusals, *sifted.refusals)
     merged = home.tables.merge(table, sifted.good)
     home.tables.merge(

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,16 +32,20 @@ TAXONOMY = Taxonomy(schema_version=1, version=1, tasks=(Task(name="intent", ques
 ALL = (INTERACTIONS, CORRECTIONS, ESCALATIONS, REVIEWS)
 
 
-def sift_shallow(frame: pl.DataFrame, *, table: Table, now: datetime) -> Sifted:
+def sift_shallow(frame: pl.DataFrame, table: Table) -> Sifted:
     """A quick stand-in for the suites where a test is about crashes: it refuses rows from the future only."""
     timed = {"interactions": "occurred_at", "corrections": "corrected_at", "escalations": "escalated_at"}
-    late = frame.filter(pl.col(timed.get(table.name, "answered_at")) > now)
+    late = frame.filter(pl.col(timed.get(table.name, "answered_at")) > NOW)
     refused = tuple(Refusal(position, "in_the_future", "later than now") for position in late["position"])
     return Sifted(frame.filter(~pl.col("position").is_in(late["position"].implode())), refused)
 
 
+def sift_whole(frame: pl.DataFrame, table: Table) -> Sifted:
+    return sift(frame, table=table, taxonomy=TAXONOMY, now=NOW)
+
+
 def run(home: Home, *tables: Table, now: datetime = NOW, full: bool = False) -> dict[str, Collected]:
-    checks = partial(sift, taxonomy=TAXONOMY) if full else sift_shallow
+    checks = sift_whole if full else sift_shallow
     return {
         table.name: collect(table, sources=SOURCES, home=home, rules=RULES, lots=LOTS, sift=checks, now=now)
         for table in tables or ALL
