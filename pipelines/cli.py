@@ -1,0 +1,81 @@
+"""The ``cxloop`` command: one file a command in ``pipelines.commands``, errors as one message and exit code 1."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Annotated, Any, Final
+
+import typer
+
+from labeling.errors import CxloopError
+
+_HELP = """Turn what people correct into better intent and sentiment models.
+
+Messages come in, agents correct them, doubtful ones go to Label Studio, the answers train challengers, gates judge
+them, and a reviewer's approval makes one the champion. Start with [bold]cxloop demo[/bold] (a fictional company's four
+weeks) or [bold]cxloop init[/bold] (your own). Everything lies in one folder: $CXLOOP_HOME, or .cxloop.
+"""
+
+_START: Final = "Start"
+_WORK: Final = "Every day"
+_DECIDE: Final = "Decide"
+
+_COMMANDS: Final = {
+    "demo": _START,
+    "replay": _START,
+    "init": _START,
+    "up": _WORK,
+    "status": _WORK,
+    "run": _WORK,
+    "promote": _DECIDE,
+    "rollback": _DECIDE,
+}
+"""Each command's panel in ``--help``; the function is ``pipelines.commands.NAME.NAME``, its imports are lazy."""
+
+app = typer.Typer(
+    name="cxloop",
+    help=_HELP,
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"cxloop {version('cxloop')}")
+        raise typer.Exit
+
+
+@app.callback()
+def cxloop(
+    asked: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Hold what every command shares."""
+
+
+def _command(name: str) -> Callable[..., Any]:
+    return getattr(import_module(f"pipelines.commands.{name}"), name)
+
+
+for _name, _panel in _COMMANDS.items():
+    if find_spec(f"pipelines.commands.{_name}"):
+        app.command(_name, rich_help_panel=_panel)(_command(_name))
+
+app.add_typer(import_module("pipelines.commands.config").app, name="config", rich_help_panel=_WORK)
+
+
+def main() -> None:
+    """Run the command; foreseen errors become one message without a traceback, and exit code 1."""
+    from pipelines.terminal import say_error
+
+    try:
+        app()
+    except CxloopError as error:
+        say_error(str(error))
+        sys.exit(1)

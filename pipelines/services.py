@@ -1,0 +1,196 @@
+"""The pages that ``cxloop up`` serves over one home: Dagster's, MLflow's and Label Studio's."""
+
+import contextlib
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from labeling.errors import HomeError
+from labeling.home import Home
+from pipelines.processes import LOOPBACK, Running, find_port, start_program, wait_until_answering
+
+if TYPE_CHECKING:
+    from assets.settings import Settings
+
+_QUIET: Final = {
+    "DAGSTER_DISABLE_TELEMETRY": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+_START_SECONDS: Final = 120.0
+
+Tell = Callable[[str], None]
+"""Called with one line on what is being done."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page that people open: its address, who uses it, and what they need to sign in (empty where nothing)."""
+
+    name: str
+    url: str
+    who: str
+    sign_in: str = ""
+
+
+@dataclass
+class Services:
+    """What one ``up`` serves: pages in the order of the loop, and the programs behind those that it started."""
+
+    pages: list[Page] = field(default_factory=list)
+    programs: list[Running] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Up:
+    """A running ``cxloop up``: its process, since when (UTC), and its pages."""
+
+    pid: int
+    since: datetime
+    pages: tuple[Page, ...]
+
+
+@contextlib.contextmanager
+def serve(home: Home, settings: "Settings", *, now: datetime, tell: Tell) -> Iterator[Services]:
+    """Start every page that the settings do not place elsewhere; stop all of them on the way out.
+
+    Programs run under guards, so that they end even where this process is killed.
+
+    Raises:
+        HomeError: another ``cxloop up`` serves this home.
+        DeskError: Label Studio is not installed or does not start.
+        ServiceError: Dagster's or MLflow's page does not start; names the log.
+    """
+    with _only_one(home) as register, contextlib.ExitStack() as started:
+        starter = _Starter(home, settings, started, tell)
+        starter.serve_mlflow()
+        dagster = starter.start_dagster()
+        starter.serve_label_studio()
+        wait_until_answering(dagster, "/server_info", seconds=_START_SECONDS)
+        register(Up(os.getpid(), now, tuple(starter.services.pages)))
+        started.callback(tell, "stopping")
+        yield starter.services
+
+
+def find_up(home: Home) -> Up | None:
+    """Return the ``cxloop up`` that serves ``home`` now, None where there is none."""
+    path = _register_path(home)
+    if not path.exists():
+        return None
+    with path.open("r", encoding="utf-8") as held:
+        if _lock(held.fileno()):
+            return None  # what the file says was written by one that ended
+        content = held.read()
+    if not content:
+        return None  # still starting
+    said = json.loads(content)
+    pages = tuple(Page(**page) for page in said["pages"])
+    return Up(said["pid"], datetime.fromisoformat(said["since"]), pages)
+
+
+@dataclass
+class _Starter:
+    """Starts the programs of one home one by one, and has each stopped with ``started``."""
+
+    home: Home
+    settings: "Settings"
+    started: contextlib.ExitStack
+    tell: Tell
+    services: Services = field(default_factory=Services)
+
+    def serve_mlflow(self) -> None:
+        """Serve the registry's pages; wait for them, because the first start makes the database that others use."""
+        who = "ML engineers look at experiments and versions"
+        if address := self.settings.services.mlflow.tracking_uri:
+            self.services.pages.append(Page("MLflow", address, who))
+            return
+        port = self._claim_port("MLflow", self.settings.services.mlflow.port)
+        artifacts = str(self.home.mlflow_artifacts)
+        self.home.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
+        command = ["mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"]
+        command += ["--backend-store-uri", self.home.mlflow_uri]
+        command += ["--default-artifact-root", artifacts, "--artifacts-destination", artifacts]
+        program = self._start("MLflow", command, port)
+        wait_until_answering(program, "/health", seconds=_START_SECONDS)
+        self.services.pages.append(Page("MLflow", program.url, who))
+
+    def start_dagster(self) -> Running:
+        """Start Dagster's page and daemon without waiting for them."""
+        from pipelines.running import prepare_dagster
+
+        port = self._claim_port("Dagster", self.settings.services.dagster.port)
+        prepare_dagster(self.home)
+        command = ["dagster", "dev", "--host", LOOPBACK, "--port", str(port), "-m", "pipelines.definitions"]
+        program = self._start("Dagster", command, port)
+        self.services.pages.insert(0, Page("Dagster", program.url, "ML engineers schedule, start and inspect runs"))
+        return program
+
+    def serve_label_studio(self) -> None:
+        """Serve the labelling desk."""
+        who = "agents and annotators read cases and label"
+        if address := self.settings.services.label_studio.url:
+            self.services.pages.append(Page("Label Studio", address, who))
+            return
+        self._claim_port("Label Studio", self.settings.services.label_studio.port)
+
+    def _start(self, name: str, module: list[str], port: int) -> Running:
+        self.tell(f"starting {name}")
+        program = start_program(
+            name,
+            [sys.executable, "-m", *module],
+            url=f"http://{LOOPBACK}:{port}",
+            log=self.home.run / f"{name.lower()}.log",
+            folder=self.home.run,
+            env={**_QUIET, "CXLOOP_HOME": str(self.home.path), "DAGSTER_HOME": str(self.home.dagster)},
+        )
+        self.started.callback(program.stop)
+        self.services.programs.append(program)
+        return program
+
+    def _claim_port(self, name: str, wanted: int) -> int:
+        taken = [int(program.url.rsplit(":", 1)[1]) for program in self.services.programs]
+        port = find_port(wanted, taken=taken)
+        if port != wanted:
+            self.tell(f"port {wanted} is busy: {name} goes to {port} (its usual port is set in settings.yaml)")
+        return port
+
+
+def _register_path(home: Home) -> Path:
+    return home.run / "up.json"
+
+
+@contextlib.contextmanager
+def _only_one(home: Home) -> Iterator[Callable[[Up], None]]:
+    """Hold the home's register; yield the function that writes what runs into it."""
+    home.run.mkdir(parents=True, exist_ok=True)
+    with _register_path(home).open("a+", encoding="utf-8") as held:
+        if not _lock(held.fileno()):
+            raise HomeError(
+                f"home {home.path} is served by another `cxloop up`: use its pages (`cxloop status` shows them), "
+                "or stop it with Ctrl-C first"
+            )
+
+        def register(up: Up) -> None:
+            held.truncate(0)
+            held.write(json.dumps({**asdict(up), "since": up.since.isoformat()}))
+            held.flush()
+
+        held.truncate(0)
+        yield register
+        held.truncate(0)
+
+
+def _lock(descriptor: int) -> bool:
+    """Take the lock of an open file if nobody holds it; whether it was taken. It is released with the file."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

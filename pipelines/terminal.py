@@ -1,0 +1,45 @@
+"""What the command says: results on standard output, errors on standard error, never a customer's text."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """Return a console that writes plain text where the output is not a terminal."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def say(message: str = "", *, style: str = "") -> None:
+    """Print one line of result; square brackets in it are text."""
+    console().print(message, style=style or None, markup=False)
+
+
+def say_error(message: str) -> None:
+    """Print one red message to standard error."""
+    console(stderr=True).print(f"error: {message}", style="red", markup=False)
+
+
+def say_next(*steps: str) -> None:
+    """Print what a person would do next, one command or sentence a line."""
+    printer = console()
+    printer.print()
+    for number, step in enumerate(steps):
+        printer.print("Next: " if number == 0 else "  or: ", style="bold", end="")
+        printer.print(step, markup=False)
+
+
+def say_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print ``rows`` under ``columns``; cells are text, never markup."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console().print(table)
