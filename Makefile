@@ -8,7 +8,7 @@ SHELL := /bin/bash
 VENV := .venv
 DESK_VENV := .venv-label-studio
 DATA ?= ../shared/data
-PIP_FLAGS := --quiet --no-input --disable-pip-version-check --root-user-action=ignore --no-warn-script-location
+PIP_FLAGS := --quiet --quiet --no-input --disable-pip-version-check --root-user-action=ignore --no-warn-script-location
 LINTED := assets labeling pipelines serving training tests $(wildcard benchmarks)
 
 # The first Python that is new enough; 3.11 to 3.13 first, because every locked version has a wheel for them.
