@@ -1,0 +1,205 @@
+"""The release: one model per task and the handoff policy fitted to them, judged, promoted and rolled back as a whole.
+
+A release is a folder::
+
+    models/<task>/      training.model_folder, one per task
+    release.json        its id, the digest of each model, the handoff policy; written last
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+from pydantic import Field, ValidationError
+
+from labeling.config import Config
+from labeling.digests import digest
+from labeling.errors import ModelError
+from serving.handoff import HandoffPolicy, TaskAnswers
+from training.registry.registry import RELEASE, ModelRegistry
+from training.scoring import Scorer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from training.batches import Progress
+
+_DESCRIPTION: Final = "release.json"
+_MODELS: Final = "models"
+
+
+class ReleaseDescription(Config):
+    """What a release is: ``models`` maps task to the SHA-256 of its folder; ``release_id`` names all of it."""
+
+    schema_version: int = Field(default=1, ge=1, le=1)
+    release_id: str
+    models: dict[str, str] = Field(min_length=1)
+    handoff: HandoffPolicy
+
+
+class Release:
+    """A release, loaded."""
+
+    def __init__(self, about: ReleaseDescription, scorers: Mapping[str, Scorer]) -> None:
+        self.about = about
+        self.scorers = dict(scorers)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Release":
+        """Load what ``build_release`` wrote into ``folder``, after checking each model's digest.
+
+        Raises:
+            ModelError: it is not a whole release, or a file changed since it was built.
+        """
+        about = load_description(folder)
+        for task, expected in about.models.items():
+            if digest_folder(folder / _MODELS / task) != expected:
+                raise ModelError(
+                    f"release {about.release_id} needs the {task} model that it was built with, "
+                    f"found other files in {folder}: restore the artifact folder, or roll back"
+                )
+        return cls(about, {task: Scorer.load(folder / _MODELS / task) for task in about.models})
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that this release answers, in the order that it was built with."""
+        return tuple(self.scorers)
+
+    def answer(self, texts: Sequence[str], on_progress: "Progress | None" = None) -> pl.DataFrame:
+        """Answer every task for each of n texts, and decide whether to step aside.
+
+        Returns:
+            n rows in order: for each task ``<task>``, ``<task>_confidence`` and ``<task>_margin`` in [0, 1]; then
+            ``handoff``, ``handoff_reason`` (a code, "" where kept) and ``release`` (its id).
+        """
+        frames = {task: scorer.score(texts, on_progress).frame() for task, scorer in self.scorers.items()}
+        said = {
+            task: TaskAnswers(frame["label"].to_list(), frame["confidence"].to_numpy())
+            for task, frame in frames.items()
+        }
+        reasons = [decision.reason for decision in self.about.handoff.decide(texts, said)]
+        columns = [
+            frame.select(pl.col("label").alias(task), pl.col("confidence", "margin").name.prefix(f"{task}_"))
+            for task, frame in frames.items()
+        ]
+        handed = pl.DataFrame({"handoff_reason": pl.Series(reasons, dtype=pl.String)})
+        return pl.concat([*columns, handed], how="horizontal").select(
+            pl.exclude("handoff_reason"),
+            handoff=pl.col("handoff_reason") != "",
+            handoff_reason=pl.col("handoff_reason"),
+            release=pl.lit(self.about.release_id),
+        )
+
+    def public_answer(self, texts: Sequence[str]) -> "pd.DataFrame":
+        """Return ``answer`` as the registered model gives it: a pandas frame, without the margins."""
+        import pandas as pd
+
+        answer = self.answer(texts)
+        kept = [column for column in answer.columns if column not in {f"{task}_margin" for task in self.tasks}]
+        return pd.DataFrame({column: answer[column].to_list() for column in kept})
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The live release and its registered version."""
+
+    version: str
+    release: Release
+
+    def predict(self, interaction_ids: pl.Series, texts: pl.Series) -> pl.DataFrame:
+        """Return PREDICTIONS rows without version and times: one row per interaction and task.
+
+        Columns ``interaction_id, task, label, confidence, margin, handoff``.
+        """
+        answer = self.release.answer(texts.to_list())
+        return pl.concat(
+            [
+                pl.DataFrame(
+                    {
+                        "interaction_id": interaction_ids,
+                        "task": pl.repeat(task, answer.height, dtype=pl.String, eager=True),
+                        "label": answer[task],
+                        "confidence": answer[f"{task}_confidence"],
+                        "margin": answer[f"{task}_margin"],
+                        "handoff": answer["handoff"],
+                    }
+                )
+                for task in self.release.tasks
+            ]
+        )
+
+
+def open_champion(registry: ModelRegistry) -> Champion | None:
+    """Load the release that the alias ``champion`` points at, None where there is none.
+
+    Raises:
+        RegistryError: the registry cannot be reached, or its files are gone.
+        ModelError: the release is damaged.
+    """
+    version = registry.alias(RELEASE, "champion")
+    return None if version is None else Champion(version, Release.load(registry.download(RELEASE, version)))
+
+
+def build_release(models: Mapping[str, Path], handoff: HandoffPolicy, folder: Path) -> ReleaseDescription:
+    """Put one model per task and the handoff policy together in ``folder``; a killed build is begun anew.
+
+    Args:
+        models: task to model folder, in the taxonomy's order; copied.
+        handoff: the policy that was fitted to exactly these models.
+        folder: where to; taken over where an earlier build left it.
+
+    Returns:
+        The description; its ``release_id`` follows from the contents alone, so the same parts make the same release.
+
+    Raises:
+        ModelError: a model folder is missing, or the folder cannot be written.
+    """
+    digests = {task: digest_folder(source) for task, source in models.items()}
+    release_id = f"release-{digest([digests, handoff.model_dump(mode='json')])[:12]}"
+    about = ReleaseDescription(release_id=release_id, models=digests, handoff=handoff)
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        for task, source in models.items():
+            shutil.copytree(source, folder / _MODELS / task)
+        (folder / _DESCRIPTION).write_text(about.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ModelError(
+            f"a release cannot be written to {folder} ({os.strerror(error.errno or 0)}): "
+            "free some space or check the folder's rights, and run again"
+        ) from error
+    return about
+
+
+def load_description(folder: Path) -> ReleaseDescription:
+    """Read what the release in ``folder`` is, without loading a model.
+
+    Raises:
+        ModelError: there is no whole release in ``folder``, or it was written by another version of cxloop.
+    """
+    try:
+        return ReleaseDescription.model_validate_json((folder / _DESCRIPTION).read_text(encoding="utf-8"))
+    except OSError:
+        raise ModelError(f"a release is needed in {folder}, found no {_DESCRIPTION} there: build it again") from None
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise ModelError(f"{_DESCRIPTION} in {folder} is damaged or of another version: build it again") from error
+
+
+def digest_folder(folder: Path) -> str:
+    """Return the SHA-256 of a folder's files: their relative paths and contents, nothing else.
+
+    Raises:
+        ModelError: there is no such folder, or it is empty.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    if not files:
+        raise ModelError(f"a model is needed in {folder}, found no files there: train it again")
+    contents: list[Any] = [
+        [path.relative_to(folder).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()] for path in files
+    ]
+    return digest(contents)
