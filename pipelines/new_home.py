@@ -96,19 +96,13 @@ def _write_imported(draft: Path, imported: Imported) -> None:
 
 
 def _fit_handoff(path: Path, taxonomy: dict[str, Any]) -> None:
-    """Make the packaged handoff policy, which speaks of the demo's tasks and labels, speak of those of ``taxonomy``."""
-    labels = {task["name"]: {label["name"] for label in task["labels"]} for task in taxonomy["tasks"]}
+    """Take out of the packaged handoff policy what speaks of the demo's tasks and labels only."""
+    tasks = {task["name"] for task in taxonomy["tasks"]}
+    labels = {label["name"] for task in taxonomy["tasks"] for label in task["labels"]}
     text = path.read_text(encoding="utf-8")
-    packaged = yaml.safe_load(text)
-    promised: dict[str, float] = packaged["promised_error_share"]
-    kept = {task: share for task, share in promised.items() if task in labels}
-    fallback = {next(iter(labels)): share for share in list(promised.values())[:1]}
-    risky = {
-        task: [name for name in names if name in labels.get(task, ())]
-        for task, names in packaged["high_risk_labels"].items()
-    }
-    text = _replace_block(text, "promised_error_share", kept or fallback)
-    text = _replace_block(text, "high_risk_labels", {task: names for task, names in risky.items() if names})
+    for key, known in (("tasks", tasks), ("high_risk_labels", labels)):
+        packaged = yaml.safe_load(text)[key]
+        text = _replace_block(text, key, [name for name in packaged if name in known])
     path.write_text(text, encoding="utf-8")
 
 

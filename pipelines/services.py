@@ -11,17 +11,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import psutil
+
 from labeling.errors import HomeError
 from labeling.home import Home
 from pipelines.processes import LOOPBACK, Running, find_port, start_program, wait_until_answering
 
 if TYPE_CHECKING:
     from assets.settings import Settings
+    from labeling.desk.server import RunningServer
 
 _QUIET: Final = {
     "DAGSTER_DISABLE_TELEMETRY": "1",
     "GX_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "TOKENIZERS_PARALLELISM": "false",
 }
 _START_SECONDS: Final = 120.0
@@ -42,10 +46,19 @@ class Page:
 
 @dataclass
 class Services:
-    """What one ``up`` serves: pages in the order of the loop, and the programs behind those that it started."""
+    """What one ``up`` serves: its pages, and the programs behind those that it started."""
 
     pages: list[Page] = field(default_factory=list)
     programs: list[Running] = field(default_factory=list)
+    label_studio: "RunningServer | None" = None
+    label_studio_log: Path = Path()
+
+    def find_ended(self) -> dict[str, Path]:
+        """Return the programs that ended by themselves, each with its log."""
+        ended = {program.name: program.log for program in self.programs if not program.is_alive}
+        if self.label_studio and not psutil.pid_exists(self.label_studio.pid):
+            ended["Label Studio"] = self.label_studio_log
+        return ended
 
 
 @dataclass(frozen=True)
@@ -77,6 +90,44 @@ def serve(home: Home, settings: "Settings", *, now: datetime, tell: Tell) -> Ite
         register(Up(os.getpid(), now, tuple(starter.services.pages)))
         started.callback(tell, "stopping")
         yield starter.services
+
+
+@contextlib.contextmanager
+def embedded_label_studio(home: Home, *, port: int | None, tell: Tell) -> Iterator["RunningServer"]:
+    """Run a Label Studio over ``home`` for as long as the block lasts, where jobs find it.
+
+    One that another process runs over this home already is used and left running.
+
+    Args:
+        home: whose cases and answers.
+        port: where to listen; None takes any free port.
+        tell: told what is being waited for.
+
+    Raises:
+        DeskError: it is not installed, does not start, or was made with another token.
+    """
+    from labeling.desk.server import start_server
+
+    token, password = home.secret("CXLOOP_LABEL_STUDIO_TOKEN"), home.secret("CXLOOP_LABEL_STUDIO_PASSWORD")
+    server = start_server(home.label_studio, token=token, password=password, port=port, on_progress=tell)
+    is_ours = server.guardian is not None
+    address = home.run / "label-studio.json"
+    if is_ours:
+        address.parent.mkdir(parents=True, exist_ok=True)
+        address.write_text(json.dumps({"url": server.url}), encoding="utf-8")
+    try:
+        yield server
+    finally:
+        if is_ours:
+            address.unlink(missing_ok=True)
+        server.stop()
+
+
+def describe_sign_in(home: Home) -> str:
+    """Return whom to sign in as at the embedded Label Studio, and where the password is."""
+    from labeling.desk.server import USERNAME
+
+    return f"{USERNAME} and CXLOOP_LABEL_STUDIO_PASSWORD of {home.path / 'secrets.env'}"
 
 
 def find_up(home: Home) -> Up | None:
@@ -138,7 +189,10 @@ class _Starter:
         if address := self.settings.services.label_studio.url:
             self.services.pages.append(Page("Label Studio", address, who))
             return
-        self._claim_port("Label Studio", self.settings.services.label_studio.port)
+        port = self._claim_port("Label Studio", self.settings.services.label_studio.port)
+        server = self.started.enter_context(embedded_label_studio(self.home, port=port, tell=self.tell))
+        self.services.label_studio, self.services.label_studio_log = server, self.home.label_studio / "server.log"
+        self.services.pages.append(Page("Label Studio", server.url, who, describe_sign_in(self.home)))
 
     def _start(self, name: str, module: list[str], port: int) -> Running:
         self.tell(f"starting {name}")

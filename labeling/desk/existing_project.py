@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from xml.etree import ElementTree
 
+from labeling.desk.label_studio_api import LabelStudioApi, ProjectGone
 from labeling.errors import DeskRefused
 from labeling.sources.labelled import LabelledText
 
@@ -68,13 +69,15 @@ def read_project(url: str, token: str, project: int) -> list[LabelledText]:
         DeskUnavailable: the server does not answer.
         DeskRefused: it does not know the token or the project, or the project does not classify texts.
     """
-    label_config, tasks = fetch_project(url, token, project)
-    return read_answers(read_page(label_config), tasks)
-
-
-def fetch_project(url: str, token: str, project: int) -> tuple[str, list[dict[str, Any]]]:
-    """Return the page and the answered tasks of a project."""
-    raise NotImplementedError(url, token, project)
+    api = LabelStudioApi(url, token)
+    try:
+        page = read_page(api.read_project(project)["label_config"])
+    except ProjectGone as error:
+        raise DeskRefused(
+            f"project {project} is needed, Label Studio at {url} has none of that number: it stands in the address of "
+            "the project's page"
+        ) from error
+    return read_answers(page, api.list_tasks(project))
 
 
 def _read_choices(page: Page, result: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -61,9 +61,7 @@ def _watch(services: "Services") -> None:
     told: set[str] = set()
     while True:
         time.sleep(1)
-        for program in services.programs:
-            if not program.is_alive and program.name not in told:
-                told.add(program.name)
-                say_error(
-                    f"{program.name} ended with code {program.guard.returncode}: read {program.log}; the others go on"
-                )
+        for name, log in services.find_ended().items():
+            if name not in told:
+                told.add(name)
+                say_error(f"{name} ended by itself, the others go on: read {log}, then start again")
