@@ -15,7 +15,7 @@ from labeling.vocabulary import CANNOT_TELL
 PRIOR_RIGHT: Final = 2.0
 PRIOR_WRONG: Final = 1.0
 """Beta(2, 1): before any evidence a correction is right two times in three. Someone took the trouble to correct, so
-better than even; but it weighs only as much as three reviewed corrections, so that the measured share soon takes over."""
+better than even; but it weighs as much as three reviewed corrections only, so that the measured share soon rules."""
 
 _PAIR: Final = ("interaction_id", "task")
 
