@@ -72,6 +72,10 @@ class RegistryError(CxloopError):
     """The model registry cannot be reached, or lacks the version or alias that was asked for."""
 
 
+class CheckFailed(CxloopError):
+    """A check that guards what comes next did not pass; names it."""
+
+
 class DecisionRefused(CxloopError):
     """A decision was not applied: the gates were not passed, the version is unknown, or another decision came first."""
 

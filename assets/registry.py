@@ -1,0 +1,102 @@
+"""The registry group: the release that was built and judged, and the one that is live."""
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import dagster as dg
+
+from assets.lineage import metadata_of
+from assets.resources import Loop
+from labeling.taxonomy import Taxonomy
+from training.registry.registry import MEMBERS_TAG, RELEASE, VERDICT_TAG, registered_name
+
+
+def release_assets(taxonomy: Taxonomy) -> list[dg.AssetsDefinition]:
+    """Return ``release_challenger``, which waits for every task's candidate, and ``release_champion``."""
+
+    @dg.asset(
+        group_name="registry",
+        kinds={"mlflow"},
+        deps=[f"{task}_candidate" for task in taxonomy.task_names],
+        description="One model per task with the handoff policy fitted to them, judged against the champion.",
+    )
+    def release_challenger(context: dg.AssetExecutionContext, loop: Loop) -> dg.MaterializeResult:
+        members = _members(context, loop)
+        return _build_and_judge(loop, members, context.log.info) if members else _nothing_yet()
+
+    @dg.asset(
+        group_name="registry",
+        kinds={"mlflow"},
+        deps=[release_challenger],
+        description="The live release: what the ledger says, which the registry's aliases must agree with.",
+    )
+    def release_champion(loop: Loop) -> dg.MaterializeResult:
+        from training.registry.decisions import reconcile
+        from training.registry.standing import read_standing
+
+        ledger = loop.open_ledger()
+        moves = reconcile(ledger, loop.open_registry(), now=loop.now())
+        standing = read_standing(ledger.entries())
+        return dg.MaterializeResult(
+            metadata={"version": standing.champion or "none yet", "moves": dg.MetadataValue.json(moves)}
+        )
+
+    return [release_challenger, release_champion]
+
+
+def _nothing_yet() -> dg.MaterializeResult:
+    return dg.MaterializeResult(metadata={"version": "", "waits_for": "a first candidate"})
+
+
+def _members(context: dg.AssetExecutionContext, loop: Loop) -> dict[str, str]:
+    """Return task to version: each task's newest candidate, else the champion's; tasks that have neither are left out."""
+    from training.registry.standing import read_standing
+
+    standing = read_standing(loop.open_ledger().entries())
+    live = standing.members(standing.champion)
+    found: dict[str, str] = {}
+    for task in loop.settings.taxonomy.task_names:
+        version = metadata_of(context.instance, f"{task}_candidate").get("version") or live.get(registered_name(task))
+        if version:
+            found[task] = str(version)
+    return found
+
+
+def _build_and_judge(loop: Loop, members: Mapping[str, str], log: Callable[[str], None]) -> dg.MaterializeResult:
+    from assets.judging import judge_release
+    from serving.package import package_release
+    from serving.release import Release, build_release
+    from training.registry.decisions import name_challenger
+    from training.registry.registry import PROMOTE, RunRecord
+    from training.registry.standing import read_standing
+
+    registry = loop.open_registry()
+    folders = {task: registry.download(registered_name(task), version) for task, version in members.items()}
+    with tempfile.TemporaryDirectory(prefix="cxloop-release-") as built:
+        about = build_release(folders, _fit_handoff(loop, folders), Path(built))
+        release = Release.load(Path(built))
+        log(f"registering {about.release_id}")
+        done = registry.register(
+            RELEASE,
+            package_release(Path(built), release, probe=probe_texts(loop)),
+            RunRecord(experiment=RELEASE, name=about.release_id, params=_handoff_params(release)),
+            key=about.release_id,
+            tags={MEMBERS_TAG: json.dumps({registered_name(task): version for task, version in members.items()})},
+        )
+    version = done.version.version
+    judged = judge_release(loop, release, registry)
+    registry.record(done.version, metrics=judged.metrics, documents=judged.documents)
+    registry.tag(RELEASE, version, {VERDICT_TAG: judged.verdict})
+    standing = read_standing(loop.open_ledger().entries())
+    if judged.verdict == PROMOTE and version not in standing.decided and version != standing.champion:
+        name_challenger(version, at=loop.now(), ledger=loop.open_ledger(), registry=registry)
+    return dg.MaterializeResult(
+        metadata={
+            "version": version,
+            "verdict": judged.verdict,
+            "gates": dg.MetadataValue.md(judged.summary),
+            **{name: float(value) for name, value in judged.metrics.items()},
+        }
+    )

@@ -1,0 +1,150 @@
+"""Every setting of one home, loaded together so that all faults are told at once."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import dagster as dg
+from pydantic import Field, field_validator
+from training.judging.gates import GatePolicy
+from training.recipe import Recipe
+
+from labeling.config import Config, Section, load_config
+from labeling.errors import ConfigError
+from labeling.selection.policy import SelectionPolicy
+from labeling.sources.files import SourcesConfig
+from labeling.sources.redaction import RedactionRules
+from labeling.taxonomy import Taxonomy
+from serving.handoff import HandoffConfig
+
+Port = Field(ge=1, le=65535)
+
+
+class LabelStudioSettings(Config):
+    """Where Label Studio is; an empty ``url`` means one that the command starts on ``port``."""
+
+    url: str = ""
+    port: int = Port
+
+
+class MlflowSettings(Config):
+    """Where MLflow is; an empty ``tracking_uri`` means SQLite in the home. ``port`` is its page's."""
+
+    tracking_uri: str = ""
+    port: int = Port
+
+
+class DagsterSettings(Config):
+    """The port of Dagster's page."""
+
+    port: int = Port
+
+
+class ScheduleSettings(Config):
+    """When each job runs, as cron strings in UTC."""
+
+    collect: str
+    review: str
+    retrain: str
+    maintain: str
+
+    @field_validator("*")
+    @classmethod
+    def _check_cron(cls, cron: str) -> str:
+        try:
+            dg.ScheduleDefinition(job_name="any", cron_schedule=cron)
+        except dg.DagsterInvalidDefinitionError:
+            raise ValueError(f"needs a cron string of five fields, found {cron!r}") from None
+        return cron
+
+
+class RetrainSettings(Config):
+    """When and how to retrain: after ``min_new_labels`` settled labels (>= 1), with the recipe of that name."""
+
+    min_new_labels: int = Field(ge=1)
+    recipe: str
+
+
+class CollectSettings(Config):
+    """``max_quarantined_share`` in [0, 1]: more refused rows than this in one run stop what comes after."""
+
+    max_quarantined_share: float = Field(ge=0, le=1)
+
+
+class ServiceSettings(Config):
+    """``settings.yaml``: services, schedules and thresholds of one home."""
+
+    schema_version: int = Field(ge=1, le=1)
+    label_studio: LabelStudioSettings
+    mlflow: MlflowSettings
+    dagster: DagsterSettings
+    schedules: ScheduleSettings
+    retrain: RetrainSettings
+    collect: CollectSettings
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a home's configs folder says."""
+
+    services: ServiceSettings
+    taxonomy: Taxonomy
+    selection: SelectionPolicy
+    gates: GatePolicy
+    handoff: HandoffConfig
+    redaction: RedactionRules
+    sources: SourcesConfig
+    recipe: Recipe
+
+
+SECTIONS: Final[dict[str, type[Config]]] = {
+    "settings.yaml": ServiceSettings,
+    "taxonomy.yaml": Taxonomy,
+    "selection.yaml": SelectionPolicy,
+    "gates.yaml": GatePolicy,
+    "handoff.yaml": HandoffConfig,
+    "redaction.yaml": RedactionRules,
+    "sources.yaml": SourcesConfig,
+}
+"""The files of a home's configs folder and what each is read as; ``recipes/*.yaml`` come beside them."""
+
+
+@dataclass
+class _Reader:
+    """Loads sections one by one and keeps the faults, so that one bad file does not hide another."""
+
+    folder: Path
+    faults: list[str] = field(default_factory=list)
+
+    def load(self, name: str, section: type[Section]) -> Any:
+        try:
+            return load_config(self.folder / name, section)
+        except ConfigError as error:
+            self.faults.extend(f"{Path(name).parent / fault}" for fault in error.faults)
+            return None
+
+
+def load_settings(configs: Path) -> Settings:
+    """Load every YAML of a home's configs folder.
+
+    Raises:
+        ConfigError: holds every fault of every file, and every contradiction between two files.
+    """
+    reader = _Reader(configs)
+    found = {name: reader.load(name, section) for name, section in SECTIONS.items()}
+    recipes = {
+        path.stem: reader.load(f"recipes/{path.name}", Recipe) for path in sorted(configs.glob("recipes/*.yaml"))
+    }
+    services = found["settings.yaml"]
+    if services and services.retrain.recipe not in recipes:
+        known = ", ".join(recipes) or "none"
+        reader.faults.append(
+            f"settings.yaml: retrain.recipe: needs a file of recipes/ ({known}), found {services.retrain.recipe!r}"
+        )
+    if found["taxonomy.yaml"] and found["handoff.yaml"]:
+        reader.faults.extend(
+            f"handoff.yaml: {fault}" for fault in found["handoff.yaml"].find_faults(found["taxonomy.yaml"])
+        )
+    if reader.faults:
+        raise ConfigError(reader.faults)
+    return Settings(*(found[name] for name in SECTIONS), recipe=recipes[services.retrain.recipe])

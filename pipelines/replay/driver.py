@@ -1,0 +1,179 @@
+"""Play a feed through the loop, week by week, with the same jobs, sensors and commands that people use."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import polars as pl
+
+from labeling import tables as t
+from labeling.home import Home
+from labeling.sources.lots import LotPolicy, assign_lots
+from pipelines.replay.feed import Feed, Message, Week
+from pipelines.replay.state import ReplayState
+from pipelines.running import Runner
+
+
+class Narrator(Protocol):
+    """Tells whoever watches what happens."""
+
+    def phase(self, week: int, name: str) -> Any:
+        """Return a context manager around one phase."""
+        ...
+
+    def tell(self, message: str) -> None:
+        """Say one line about the phase that runs."""
+        ...
+
+
+class People(Protocol):
+    """The agents and annotators of a replay: simulated, each with stated error rates."""
+
+    def correct(self, messages: Sequence[Message], predictions: pl.DataFrame) -> list[dict[str, Any]]:
+        """Return the correction events that agents make on what they were shown."""
+        ...
+
+    def escalate(self, messages: Sequence[Message], predictions: pl.DataFrame) -> list[dict[str, Any]]:
+        """Return the escalation events of these messages, with outcomes."""
+        ...
+
+    def review_history(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        """Return review events for messages that were labelled before the replay starts."""
+        ...
+
+    def answer_cases(self, waiting: pl.DataFrame, messages: Mapping[str, Message], tell: Callable[[str], None]) -> int:
+        """Answer every case of REVIEW_TASKS joined with REVIEW_QUEUE at the desk; return how many answers were given."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is played.
+
+    ``seed_labels`` is how many messages of the open lot the history comes labelled with; its audit lot is labelled
+    whole. ``approve`` decides on a challenger, as a reviewer would.
+    """
+
+    home: Home
+    feed: Feed
+    lots: LotPolicy
+    people: People
+    seed_labels: int
+    approve: Callable[[str], None]
+
+
+class Driver:
+    """Plays one plan from where its state says it stopped."""
+
+    def __init__(self, plan: Plan, state: ReplayState, runner: Runner, narrator: Narrator) -> None:
+        self.plan, self.state, self.runner, self.narrator = plan, state, runner, narrator
+        self.messages = {message.interaction_id: message for week in self.weeks for message in week.messages}
+
+    @property
+    def weeks(self) -> tuple[Week, ...]:
+        """The history and the weeks, with the history cut to what was labelled."""
+        return (self._labelled_history(), *self.plan.feed.weeks)
+
+    def play(self) -> ReplayState:
+        """Play every phase that is not done yet; each may be killed and played again."""
+        for week in self.weeks:
+            for name, phase in self._phases(week):
+                step = f"{week.number}:{name}"
+                if step in self.state.seconds:
+                    continue
+                begun = time.monotonic()
+                with self.narrator.phase(week.number, name):
+                    phase(week)
+                self.state = self.state.done(step, time.monotonic() - begun)
+                self.state.save(self.plan.home)
+        return self.state
+
+    def _phases(self, week: Week) -> list[tuple[str, Callable[[Week], None]]]:
+        history = [("messages", self._messages), ("history", self._history)]
+        live = [
+            ("messages", self._messages),
+            ("agents", self._agents),
+            ("select", self._select),
+            ("people", self._people),
+        ]
+        decided = [("retrain", self._retrain), ("decide", self._decide)]
+        return (live if week.number else history) + decided
+
+    def _messages(self, week: Week) -> None:
+        drop_events(self.plan.home, "interactions", f"week-{week.number}", (m.event for m in week.messages))
+        self.runner.run("collect_job", now=week.ends_at)
+        self.narrator.tell(f"{len(week.messages)} messages came in")
+
+    def _history(self, week: Week) -> None:
+        events = self.plan.people.review_history(week.messages)
+        drop_events(self.plan.home, "reviews", "history", events)
+        self.runner.run("review_job", now=week.ends_at)
+        self.narrator.tell(f"{len(events)} answers from before came along")
+
+    def _agents(self, week: Week) -> None:
+        said = self._predictions(week)
+        corrections = self.plan.people.correct(week.messages, said)
+        escalations = self.plan.people.escalate(week.messages, said)
+        drop_events(self.plan.home, "corrections", f"week-{week.number}", corrections)
+        drop_events(self.plan.home, "escalations", f"week-{week.number}", escalations)
+        self.runner.run("collect_job", now=week.ends_at)
+        self.narrator.tell(f"agents made {len(corrections)} corrections, took over {len(escalations)} times")
+
+    def _select(self, week: Week) -> None:
+        self.runner.run("review_job", now=week.ends_at)
+        self.narrator.tell(f"{self._waiting().height} cases went to people")
+
+    def _people(self, week: Week) -> None:
+        answered = self.plan.people.answer_cases(self._waiting(), self.messages, self.narrator.tell)
+        self.runner.run("review_job", now=week.ends_at)
+        self.narrator.tell(f"people gave {answered} answers")
+
+    def _retrain(self, week: Week) -> None:
+        runs = self.runner.evaluate("labels_settled_sensor", now=week.ends_at)
+        self.narrator.tell("models were trained and judged" if runs else "too few new labels to retrain")
+
+    def _decide(self, week: Week) -> None:
+        from training.registry.registry import RELEASE
+
+        waiting = self.runner.loop(week.ends_at).open_registry().aliases(RELEASE).get("challenger")
+        if waiting is None:
+            self.narrator.tell("no challenger passed its gates")
+            return
+        self.plan.approve(waiting)
+        self.runner.evaluate("aliases_sensor", now=week.ends_at)
+        self.narrator.tell(f"release {waiting} was approved and is the champion")
+
+    def _predictions(self, week: Week) -> pl.DataFrame:
+        ids = pl.Series([message.interaction_id for message in week.messages])
+        said = self.plan.home.tables.read(t.PREDICTIONS, where=pl.col("interaction_id").is_in(ids.implode()))
+        return said.sort("predicted_at", "model_version").unique(["interaction_id", "task"], keep="first")
+
+    def _waiting(self) -> pl.DataFrame:
+        tables = self.plan.home.tables
+        sent = tables.read(t.REVIEW_TASKS).join(tables.read(t.REVIEW_QUEUE).drop("interaction_id"), on="case_id")
+        read = tables.read(t.REVIEWS, columns=["interaction_id"]).unique()
+        return sent.join(read, on="interaction_id", how="anti").sort("case_id")
+
+    def _labelled_history(self) -> Week:
+        """Return the history: its whole audit lot, and as many of its open messages as were labelled."""
+        history = self.plan.feed.history
+        conversations = pl.Series([message.event["conversation_id"] for message in history.messages])
+        lots = assign_lots(conversations, policy=self.plan.lots, key=self.plan.home.key())["lot"].to_list()
+        opened = 0
+        kept: list[Message] = []
+        for message, lot in zip(history.messages, lots, strict=True):
+            opened += lot == "open"
+            if lot == "audit" or opened <= self.plan.seed_labels:
+                kept.append(message)
+        return Week(history.number, history.starts_at, history.ends_at, tuple(kept))
+
+
+def drop_events(home: Home, table: str, name: str, events: Iterable[Mapping[str, Any]]) -> None:
+    """Put ``events`` into the home's inbox as one JSON Lines file that appears whole or not at all."""
+    folder = home.inbox / table
+    folder.mkdir(parents=True, exist_ok=True)
+    growing = folder / f".{name}.growing"
+    growing.write_text("".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events), encoding="utf-8")
+    growing.replace(folder / f"{name}.jsonl")

@@ -1,0 +1,72 @@
+"""What a replay has done so far, on disk, so that the same command goes on where it was stopped."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import Field
+
+from labeling.config import Config
+from labeling.errors import HomeError
+from labeling.home import Home
+
+_FILE: Final = "replay.json"
+
+
+class ReplayState(Config):
+    """One replay's identity and progress.
+
+    ``plan`` is everything that decides what happens; a command with another plan is another replay. ``seconds`` maps
+    ``week:phase`` to the time it took; a phase that stands there is done.
+    """
+
+    schema_version: int = Field(default=1, ge=1, le=1)
+    plan: dict[str, Any]
+    start: datetime
+    seconds: dict[str, float] = {}
+    finished: bool = False
+
+    def save(self, home: Home) -> None:
+        """Write this state into ``home``; atomic."""
+        fresh = home.path / f"{_FILE}.new"
+        fresh.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        fresh.replace(_path(home))
+
+    def done(self, step: str, seconds: float) -> "ReplayState":
+        """Return the state after ``step``."""
+        return self.model_copy(update={"seconds": {**self.seconds, step: seconds}})
+
+
+def load_state(home: Home) -> ReplayState | None:
+    """Return the state of the replay in ``home``, None where there is none."""
+    try:
+        return ReplayState.model_validate_json(_path(home).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def require_own(home: Home, plan: dict[str, Any]) -> ReplayState | None:
+    """Return the unfinished replay of this ``plan`` in ``home``, None where a new one may start.
+
+    Raises:
+        HomeError: the home holds a loop of its owner's, or another replay that was not finished.
+    """
+    state = load_state(home)
+    if state is None:
+        if home.exists:
+            raise HomeError(
+                f"a replay needs a home of its own, found a loop in {home.path}: name another folder with CXLOOP_HOME"
+            )
+        return None
+    if state.finished:
+        return None
+    if state.plan != plan:
+        raise HomeError(
+            f"an unfinished replay with other options stands in {home.path}: "
+            "give the same options again to go on, or name another folder with CXLOOP_HOME"
+        )
+    return state
+
+
+def _path(home: Home) -> Path:
+    return home.path / _FILE

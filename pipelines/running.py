@@ -1,0 +1,139 @@
+"""Run jobs and sensors here, in this process, on the home's own Dagster instance, so that its page shows them."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+import psutil
+from dagster._core.errors import DagsterAssetCheckFailedError  # its public module lacks this one
+
+from assets.resources import Loop
+from labeling.errors import CheckFailed, CxloopError
+from labeling.home import Home
+from pipelines.definitions import build_definitions
+
+_PROCESS_TAG = "cxloop/process"
+_DAGSTER_YAML = """\
+telemetry:
+  enabled: false
+"""
+
+
+def prepare_dagster(home: Home) -> None:
+    """Make the home's Dagster folder, without telemetry."""
+    home.dagster.mkdir(parents=True, exist_ok=True)
+    settings = home.dagster / "dagster.yaml"
+    if not settings.exists():
+        settings.write_text(_DAGSTER_YAML, encoding="utf-8")
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
+    os.environ["CXLOOP_HOME"] = str(home.path)
+
+
+@contextmanager
+def open_instance(home: Home) -> Iterator[dg.DagsterInstance]:
+    """Open the home's persistent Dagster instance."""
+    prepare_dagster(home)
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        yield instance
+
+
+class Runner:
+    """Runs the loop's jobs and sensors one after the other, as Dagster's daemon would.
+
+    Args:
+        home: whose loop.
+        instance: from ``open_instance``.
+        desk: label_studio or fake.
+    """
+
+    def __init__(self, home: Home, instance: dg.DagsterInstance, *, desk: str = "label_studio") -> None:
+        self._home = home
+        self._instance = instance
+        self._desk = desk
+        self._definitions = build_definitions(home)
+        close_dead_runs(instance)
+
+    def run(
+        self, job: str, *, now: datetime | None = None, tags: dict[str, str] | None = None
+    ) -> dg.ExecuteInProcessResult:
+        """Run ``job`` to its end.
+
+        Args:
+            job: its name, such as ``collect_job``.
+            now: what the clock says, the real time by default.
+            tags: put on the run.
+
+        Raises:
+            CheckFailed: an asset check that blocks failed.
+            CxloopError: what else went wrong, where cxloop foresaw it.
+            KeyboardInterrupt: Ctrl-C stopped it.
+            dagster.DagsterError: anything else.
+        """
+        definition = self._definitions.resolve_job_def(job)
+        mine = {_PROCESS_TAG: str(os.getpid()), **(tags or {})}
+        try:
+            return definition.execute_in_process(
+                instance=self._instance, run_config=self._config(now), tags=mine, raise_on_error=True
+            )
+        except DagsterAssetCheckFailedError as error:
+            raise CheckFailed(f"{job} stopped at a check that blocks: {' '.join(str(error).split())}") from error
+        except dg.DagsterExecutionStepExecutionError as error:
+            raise _foreseen(error) or error from error
+        except dg.DagsterExecutionInterruptedError as error:
+            raise KeyboardInterrupt from error
+
+    def evaluate(self, sensor: str, *, now: datetime | None = None) -> list[dg.ExecuteInProcessResult]:
+        """Evaluate ``sensor`` once and run what it asks for, unless that ran before.
+
+        A run key that a finished run carries already is not run again, as Dagster's daemon does it.
+        """
+        definition = self._definitions.resolve_sensor_def(sensor)
+        with dg.build_sensor_context(
+            instance=self._instance, resources={"loop": self.loop(now)}, definitions=self._definitions
+        ) as context:
+            asked = definition.evaluate_tick(context).run_requests or []
+        done = {run.tags.get("dagster/run_key") for run in self._instance.get_runs() if run.is_success}
+        return [
+            self.run(definition.job_name, now=now, tags={**request.tags, **_key_tag(request.run_key)})
+            for request in asked
+            if request.run_key is None or request.run_key not in done
+        ]
+
+    def loop(self, now: datetime | None = None) -> Loop:
+        """Return the loop as the jobs see it at ``now``."""
+        return Loop(**self._loop_fields(now))
+
+    def _loop_fields(self, now: datetime | None) -> dict[str, Any]:
+        return {"home": str(self._home.path), "now_is": now.isoformat() if now else "", "desk": self._desk}
+
+    def _config(self, now: datetime | None) -> dict[str, Any]:
+        return {
+            "resources": {"loop": {"config": self._loop_fields(now)}},
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        }
+
+
+def close_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Mark runs as failed whose process was killed, so that they do not look as if they still ran."""
+    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    for run in instance.get_runs(filters=started):
+        process = run.tags.get(_PROCESS_TAG)
+        if process and not psutil.pid_exists(int(process)):
+            instance.report_run_failed(run, "its process was killed")
+
+
+def _key_tag(run_key: str | None) -> dict[str, str]:
+    return {"dagster/run_key": run_key} if run_key else {}
+
+
+def _foreseen(error: BaseException) -> CxloopError | None:
+    """Return the foreseen error that ``error`` was raised from, if there is one."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, CxloopError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return None

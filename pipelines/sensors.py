@@ -1,0 +1,52 @@
+"""What starts a job because something happened: labels settled, or an alias that is not where the ledger says."""
+
+import dagster as dg
+import polars as pl
+
+from assets.resources import Loop
+from labeling import tables as t
+
+
+def count_new_labels(loop: Loop, task: str) -> int:
+    """Return how many labels of ``task`` may train and stand in no training set of that task yet, in that form."""
+    mine = pl.col("task") == task
+    settled = loop.tables.read(t.LABELS, columns=["interaction_id", "label"], where=mine)
+    lots = loop.tables.read(t.INTERACTIONS, columns=["interaction_id"], where=pl.col("lot") == "open")
+    frozen = loop.tables.read(t.TRAINING_SETS, columns=["interaction_id", "label"], where=mine).unique()
+    return settled.join(lots, on="interaction_id").join(frozen, on=["interaction_id", "label"], how="anti").height
+
+
+@dg.sensor(
+    job_name="retrain_job",
+    minimum_interval_seconds=300,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks for a retrain when enough labels have settled since the last training set of a task.",
+)
+def labels_settled_sensor(context: dg.SensorEvaluationContext, loop: Loop) -> dg.SensorResult | dg.SkipReason:
+    """Ask for one retrain each time enough labels have settled."""
+    needed = loop.settings.services.retrain.min_new_labels
+    found = {task: count_new_labels(loop, task) for task in loop.settings.taxonomy.task_names}
+    told = ", ".join(f"{count} {task}" for task, count in found.items())
+    if max(found.values()) < needed:
+        return dg.SkipReason(f"{needed} new labels of one task are needed, found {told}")
+    state = f"labels-{loop.tables.version(t.LABELS)}"
+    return dg.SensorResult([dg.RunRequest(run_key=state, tags={"cxloop/new_labels": told})])
+
+
+@dg.sensor(
+    job_name="reconcile_job",
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks for a reconciliation when the registry's aliases are not what the ledger says.",
+)
+def aliases_sensor(context: dg.SensorEvaluationContext, loop: Loop) -> dg.SensorResult | dg.SkipReason:
+    """Ask for a reconciliation when an alias was moved by hand, or a decision is half applied."""
+    from training.registry.standing import read_standing
+
+    registry, standing = loop.open_registry(), read_standing(loop.open_ledger().entries())
+    wanted = standing.wanted_aliases() if standing.last else {}
+    found = {name: registry.aliases(name) for name in {name for name, _ in wanted}}
+    apart = [f"{name}@{alias}" for (name, alias), version in wanted.items() if found[name].get(alias) != version]
+    if not apart and not standing.unsettled:
+        return dg.SkipReason("registry and ledger agree")
+    return dg.SensorResult([dg.RunRequest(tags={"cxloop/apart": ", ".join(apart) or "a decision half applied"})])
