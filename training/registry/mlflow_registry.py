@@ -257,18 +257,21 @@ class MlflowRegistry:
     def _as_default(self) -> Iterator[None]:
         """Make this store the process's default while MLflow resolves ``models:/``, which knows no other way.
 
-        The import path is put back too: loading a model puts the code that it carries before ours, for good.
+        MLflow writes its defaults into the environment, where every process started later would find them; and
+        loading a model puts the code that it carries before ours on the import path. Both are put back.
         """
-        mlflow = _load_mlflow()
-        before = mlflow.get_tracking_uri(), mlflow.get_registry_uri(), list(sys.path)
+        mlflow, path = _load_mlflow(), list(sys.path)
+        environment = {name: os.environ.get(name) for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
         mlflow.set_tracking_uri(self.tracking_uri)
         mlflow.set_registry_uri(self.tracking_uri)
         try:
             yield
         finally:
-            mlflow.set_tracking_uri(before[0])
-            mlflow.set_registry_uri(before[1])
-            sys.path[:] = before[2]
+            mlflow.set_tracking_uri(None)
+            mlflow.set_registry_uri(None)  # type: ignore[arg-type]
+            for name, value in environment.items():
+                os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+            sys.path[:] = path
 
 
 def compare_answers(expected: "pd.DataFrame", found: "pd.DataFrame") -> Parity:
