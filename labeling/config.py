@@ -43,6 +43,8 @@ def read_yaml(path: Path) -> Any:
         mark = error.problem_mark
         place = f"line {mark.line + 1}" if mark else "somewhere"
         raise ConfigError([f"{path.name}: {place}: not YAML ({error.problem})"]) from error
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{path.name}: the whole file: not YAML ({type(error).__name__})"]) from error
 
 
 def parse_config(raw: Any, section: type[Section], *, name: str) -> Section:

@@ -93,9 +93,12 @@ class Tables:
         if stored is None:
             return
         with self._lock(table):
-            stored.optimize.compact(writer_properties=_WRITER)
-            stored.create_checkpoint()
-            stored.vacuum(dry_run=False)
+            try:
+                stored.optimize.compact(writer_properties=_WRITER)
+                stored.create_checkpoint()
+                stored.vacuum(dry_run=False)
+            except (DeltaError, OSError) as error:
+                raise StorageError(_unwritable(table, error)) from error
 
     def _merge_once(self, table: Table, arriving: pl.DataFrame) -> Merged:
         stored = self._open(table)

@@ -1,11 +1,13 @@
 """The home folder: everything one loop stores, and where each part of it lies."""
 
+import errno
 import fcntl
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from labeling.delta import Tables
 from labeling.errors import HomeError
@@ -72,8 +74,7 @@ class Home:
         Raises:
             HomeError: another process holds it; says which.
         """
-        self.run.mkdir(parents=True, exist_ok=True)
-        with (self.run / "loop.lock").open("a+") as held:
+        with self._open_lock("loop") as held:
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -89,10 +90,23 @@ class Home:
 
     @contextmanager
     def _exclusive(self, name: str) -> Iterator[None]:
-        self.run.mkdir(parents=True, exist_ok=True)
-        with (self.run / f"{name}.lock").open("w") as held:
+        with self._open_lock(name) as held:
             fcntl.flock(held, fcntl.LOCK_EX)
             yield
+
+    def _open_lock(self, name: str) -> TextIO:
+        try:
+            self.run.mkdir(parents=True, exist_ok=True)
+            return (self.run / f"{name}.lock").open("a+")
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> HomeError:
+        why = "the disk is full" if error.errno == errno.ENOSPC else type(error).__name__
+        return HomeError(
+            f"home {self.path} cannot be written ({why}): free some space, check its rights, "
+            "or choose another folder with CXLOOP_HOME"
+        )
 
     def _read_secrets(self) -> dict[str, str]:
         path = self.path / "secrets.env"
@@ -104,6 +118,9 @@ class Home:
     def _write_secrets(self, values: dict[str, str]) -> None:
         path = self.path / "secrets.env"
         fresh = path.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_text("".join(f"{name}={value}\n" for name, value in sorted(values.items())), encoding="utf-8")
-        fresh.replace(path)
+        try:
+            fresh.touch(mode=0o600)
+            fresh.write_text("".join(f"{name}={value}\n" for name, value in sorted(values.items())), encoding="utf-8")
+            fresh.replace(path)
+        except OSError as error:
+            raise self._unwritable(error) from error

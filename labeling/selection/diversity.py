@@ -25,9 +25,10 @@ def pick_cover(features: np.ndarray, weights: np.ndarray, count: int, *, rng: np
     from sklearn.cluster import KMeans
 
     seed = int(rng.integers(2**31 - 1))
-    clusters = KMeans(count, init="random", n_init=1, max_iter=_ITERATIONS, random_state=seed)
-    member_of = clusters.fit(features, sample_weight=weights).labels_
-    distances = np.linalg.norm(features - clusters.cluster_centers_[member_of], axis=1)
+    clusters = KMeans(count, init="random", n_init=1, max_iter=_ITERATIONS, random_state=seed)  # pyright: ignore[reportArgumentType]
+    clusters.fit(features, sample_weight=weights)
+    member_of, centres = np.asarray(clusters.labels_), np.asarray(clusters.cluster_centers_)
+    distances = np.linalg.norm(features - centres[member_of], axis=1)
     nearest_first = np.lexsort((distances, member_of))
     _, first = np.unique(member_of[nearest_first], return_index=True)
     heaviest_first = np.argsort(-np.bincount(member_of, weights)[member_of[nearest_first[first]]], kind="stable")
@@ -55,14 +56,14 @@ class Picked:
     def take(self, candidates: np.ndarray, count: int) -> list[int]:
         """Pick from ``candidates`` in their order until ``count`` are picked; return those."""
         taken: list[int] = []
-        for row in candidates:
+        for row in candidates.tolist():
             if len(taken) >= count:
                 break
             if not self._is_known(row):
                 self._kept[len(self.rows)] = self._features[row]
-                self._names.add(self._copies[row])
-                self.rows.append(int(row))
-                taken.append(int(row))
+                self._names.add(str(self._copies[row]))
+                self.rows.append(row)
+                taken.append(row)
         return taken
 
     def _is_known(self, row: int) -> bool:
