@@ -76,12 +76,13 @@ def _plain_name(label: str) -> str:
     return name if name[0].isalpha() else f"label_{name}"
 
 
+def _title(written: str) -> str:
+    words = written.strip().replace("_", " ")[:80]
+    return words[:1].upper() + words[1:]
+
+
 def _derive_task(task: str, names: Mapping[str, str]) -> dict[str, Any]:
-    labels = [
-        {"name": name, "title": written.strip().replace("_", " ")[:80]}
-        for written, name in names.items()
-        if name not in _KEPT
-    ]
+    labels = [{"name": name, "title": _title(written)} for written, name in names.items() if name not in _KEPT]
     if len(labels) < 2:
         raise SourceError(f"task {task} needs two labels or more, found {len(labels)}: check which column holds them")
     question = f"What is the {task.replace('_', ' ')} of the customer's message?"

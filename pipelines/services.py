@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 import psutil
 
+from labeling.desk.server import USERNAME, RunningServer, find_label_studio, start_server
 from labeling.errors import HomeError
 from labeling.home import Home
 from pipelines.processes import LOOPBACK, Running, find_port, start_program, wait_until_answering
 
 if TYPE_CHECKING:
     from assets.settings import Settings
-    from labeling.desk.server import RunningServer
 
 _QUIET: Final = {
     "DAGSTER_DISABLE_TELEMETRY": "1",
@@ -50,7 +50,7 @@ class Services:
 
     pages: list[Page] = field(default_factory=list)
     programs: list[Running] = field(default_factory=list)
-    label_studio: "RunningServer | None" = None
+    label_studio: RunningServer | None = None
     label_studio_log: Path = Path()
 
     def find_ended(self) -> dict[str, Path]:
@@ -82,6 +82,8 @@ def serve(home: Home, settings: "Settings", *, now: datetime, tell: Tell) -> Ite
         ServiceError: Dagster's or MLflow's page does not start; names the log.
     """
     with _only_one(home) as register, contextlib.ExitStack() as started:
+        if not settings.services.label_studio.url:
+            find_label_studio()
         starter = _Starter(home, settings, started, tell)
         starter.serve_mlflow()
         dagster = starter.start_dagster()
@@ -93,7 +95,7 @@ def serve(home: Home, settings: "Settings", *, now: datetime, tell: Tell) -> Ite
 
 
 @contextlib.contextmanager
-def embedded_label_studio(home: Home, *, port: int | None, tell: Tell) -> Iterator["RunningServer"]:
+def embedded_label_studio(home: Home, *, port: int | None, tell: Tell) -> Iterator[RunningServer]:
     """Run a Label Studio over ``home`` for as long as the block lasts, where jobs find it.
 
     One that another process runs over this home already is used and left running.
@@ -106,8 +108,6 @@ def embedded_label_studio(home: Home, *, port: int | None, tell: Tell) -> Iterat
     Raises:
         DeskError: it is not installed, does not start, or was made with another token.
     """
-    from labeling.desk.server import start_server
-
     token, password = home.secret("CXLOOP_LABEL_STUDIO_TOKEN"), home.secret("CXLOOP_LABEL_STUDIO_PASSWORD")
     server = start_server(home.label_studio, token=token, password=password, port=port, on_progress=tell)
     is_ours = server.guardian is not None
@@ -125,8 +125,6 @@ def embedded_label_studio(home: Home, *, port: int | None, tell: Tell) -> Iterat
 
 def describe_sign_in(home: Home) -> str:
     """Return whom to sign in as at the embedded Label Studio, and where the password is."""
-    from labeling.desk.server import USERNAME
-
     return f"{USERNAME} and CXLOOP_LABEL_STUDIO_PASSWORD of {home.path / 'secrets.env'}"
 
 

@@ -130,6 +130,6 @@ def _tell(home: Path, imported: "Imported | None") -> None:
         say("Its taxonomy is the demo's: put your tasks and labels into configs/taxonomy.yaml.")
         say_next("edit configs/taxonomy.yaml, then `cxloop config check`", "`cxloop up` shows the pages")
         return
-    counts = ", ".join(f"{count} of {task}" for task, count in count_tasks(imported.rows).items())
-    say(f"Took over {len(imported.rows)} labelled texts ({counts} labels); configs/taxonomy.yaml was made from them.")
+    counts = ", ".join(f"{count} labels of {task}" for task, count in count_tasks(imported.rows).items())
+    say(f"Took over {len(imported.rows)} labelled texts ({counts}); configs/taxonomy.yaml was made from them.")
     say_next("`cxloop run collect`, then `cxloop run review`, then `cxloop run retrain`", "`cxloop up` shows the pages")

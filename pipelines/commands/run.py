@@ -1,6 +1,7 @@
 """``cxloop run``: one job, here and now."""
 
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,9 @@ from pipelines.commands.options import HomeOption, open_home
 if TYPE_CHECKING:
     import dagster as dg
     from rich.status import Status
+
+    from assets.settings import Settings
+    from labeling.home import Home
 
 
 class Job(StrEnum):
@@ -46,20 +50,32 @@ def run(
     retrain trains models and judges them. reconcile puts right a registry that was changed by hand. maintain compacts
     the tables. Every job can be stopped at any point and run again.
     """
+    from assets.settings import load_settings
     from pipelines.running import Runner, open_instance
     from pipelines.terminal import console, say, say_next
 
     folder = open_home(home)
+    settings = load_settings(folder.configs)
     with (
         folder.lock(),
         open_instance(folder) as instance,
         console(stderr=True).status(f"{job}: starting") as shown,
+        _desk(job, folder, settings, shown),
         _Watch(job, instance, shown),
     ):
         done = Runner(folder, instance).run(f"{job}_job")
     for asset, facts in _facts(done):
         say(f"{asset:<24} {facts}")
     say_next(*_NEXT[job])
+
+
+def _desk(job: Job, home: "Home", settings: "Settings", shown: "Status") -> AbstractContextManager[object]:
+    """Return what keeps a Label Studio running for a job that needs one, where the settings place none elsewhere."""
+    from pipelines.services import embedded_label_studio
+
+    if job is not Job.REVIEW or settings.services.label_studio.url:
+        return nullcontext()
+    return embedded_label_studio(home, port=None, tell=lambda line: shown.update(f"{job}: {line}"))
 
 
 class _Watch:

@@ -89,7 +89,7 @@ def test_init_takes_a_labelled_csv_over(tmp_path: Path) -> None:
     options = ["--from", str(tmp_path / "labels.csv"), "--text-column", "body", "--task", "intent=topic"]
     made = runner.invoke(app, ["init", "--home", str(tmp_path / "home"), *options])
     assert made.exit_code == 0, made.output
-    assert "2 labelled texts (2 of intent)" in made.output
+    assert "2 labelled texts (2 labels of intent)" in made.output
     events = (tmp_path / "home" / "inbox" / "reviews" / "csv.jsonl").read_text().splitlines()
     assert [json.loads(event)["label"] for event in events] == ["card_lost", "refund"]
 
