@@ -19,6 +19,11 @@ _PROCESS_TAG = "cxloop/process"
 _DAGSTER_YAML = """\
 telemetry:
   enabled: false
+nux:
+  enabled: false
+compute_logs:  # what a step prints is not kept: it could hold a customer's text
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
 """
 
 

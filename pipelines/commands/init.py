@@ -108,7 +108,6 @@ def _read_project(server: str, project: int) -> "Imported":
     import os
 
     from labeling.desk.existing_project import read_project
-
     from labeling.errors import DeskRefused
     from pipelines.new_home import Imported
 
