@@ -48,7 +48,7 @@ def init(
     folder = name_home(home)
     refuse_existing(folder)
     if profile is None and csv_file is None and label_studio is None and sys.stdin.isatty():
-        profile, csv_file = _ask()
+        profile, csv_file, label_studio, project = _ask()
     imported = _read_labels(csv_file, text_column, task or [], label_studio, project)
     make_home(
         folder,
@@ -60,10 +60,15 @@ def init(
     _tell(folder.path, imported)
 
 
-def _ask() -> tuple[str, Path | None]:
+def _ask() -> tuple[str, Path | None, str | None, int | None]:
+    """Ask for the profile and what to start from: a CSV, else a project of a Label Studio server, else nothing."""
     profile = typer.prompt("Profile: local (all on this machine) or production (servers of your own)", default="local")
-    path = typer.prompt("A labelled CSV to start from (empty: none)", default="", show_default=False)
-    return profile, Path(path) if path else None
+    if path := typer.prompt("A labelled CSV to start from (empty: none)", default="", show_default=False):
+        return profile, Path(path), None, None
+    server = typer.prompt("A Label Studio server to start from (empty: none)", default="", show_default=False)
+    if not server:
+        return profile, None, None, None
+    return profile, None, server, typer.prompt("The number of its project", type=int)
 
 
 def _check_profile(profile: str) -> str:

@@ -1,6 +1,8 @@
 """The command: quick help, one message for an error, and what each subcommand does to a home."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 import time
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from assets.settings import load_settings
 from pipelines.cli import app
 
 COMMAND = (sys.executable, "-c", "from pipelines.cli import main; main()")
@@ -92,6 +95,19 @@ def test_init_takes_a_labelled_csv_over(tmp_path: Path) -> None:
     assert "2 labelled texts (2 labels of intent)" in made.output
     events = (tmp_path / "home" / "inbox" / "reviews" / "csv.jsonl").read_text().splitlines()
     assert [json.loads(event)["label"] for event in events] == ["card_lost", "refund"]
+
+
+def test_init_asks_in_a_terminal(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("text,label\nmy card is gone,Card lost\nmoney back please,Refund\n")
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "init", "--home", str(tmp_path / "home")], stdin=theirs, stdout=subprocess.PIPE, stderr=theirs
+    ) as asking:
+        os.write(ours, f"\n{tmp_path / 'labels.csv'}\n".encode())
+        assert asking.wait(60) == 0
+    os.close(theirs)
+    os.close(ours)
+    assert load_settings(tmp_path / "home" / "configs").taxonomy.task("intent").label_names == ("card_lost", "refund")
 
 
 def test_init_says_which_columns_a_csv_lacks(tmp_path: Path) -> None:
