@@ -10,17 +10,19 @@ from labeling.delta import Tables
 from labeling.desk.desk import Answer, Case, Suggestion, Turn
 
 
-def build_cases(tables: Tables, *, champion: str | None) -> list[Case]:
+def build_cases(tables: Tables, *, project: str, champion: str | None) -> list[Case]:
     """Return the queued cases that are not at the desk yet, in the order in which they should be read.
 
     Args:
         tables: the loop's tables.
+        project: the desk's project now; unanswered cases that stand in another one, which was deleted, go again.
         champion: whose predictions become suggestions; None suggests nothing.
 
     A blind case carries no suggestion and no reason that would hint at one.
     """
-    sent = tables.read(t.REVIEW_TASKS, columns=["case_id"])
-    queue = tables.read(t.REVIEW_QUEUE).join(sent, on="case_id", how="anti")
+    sent = tables.read(t.REVIEW_TASKS, columns=["case_id"], where=pl.col("project_id") == project)
+    read = tables.read(t.REVIEWS, columns=["interaction_id"])
+    queue = tables.read(t.REVIEW_QUEUE).join(sent, on="case_id", how="anti").join(read, on="interaction_id", how="anti")
     if queue.is_empty():
         return []
     said = _suggestions(tables, queue["interaction_id"], champion)

@@ -33,12 +33,21 @@ _ROWS: Final = (
 _SMALL_ROWS: Final = (tuple(_BOTTOM), _shifted(_BOTTOM), _PUNCTUATION, _shifted(_HOME), _shifted(_TOP))
 
 _STYLE: Final = """
-.cx-top { display: grid; grid-template-columns: 3fr 2fr; gap: 16px; }
+.cx-page h4 { font-size: 15px !important; line-height: 20px !important; margin: 8px 0 2px !important; }
+.cx-page h4, .cx-page label { overflow-wrap: anywhere; }
+.cx-page label { font-size: 13px; line-height: 18px; }
+.cx-top { display: grid; grid-template-columns: 3fr 2fr; gap: 20px; }
+.cx-talk { display: flex; flex-direction: column-reverse; max-height: 45vh; overflow-y: auto; }
+.cx-talk [class*="dialoguetext"] { white-space: pre-wrap; overflow-wrap: anywhere; }
+.cx-talk [class*="time--"], .cx-talk [class*="authorFilter"], .cx-talk [class*="selectAllBtn"] { display: none; }
 .cx-about { white-space: pre-line; }
-.cx-grid { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 4px 14px; }
+.cx-about h4 + h4 { font-size: 13px !important; font-weight: 400 !important; }
+.cx-grid { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 2px 14px; }
 .cx-row { display: flex; flex-wrap: wrap; gap: 2px 18px; }
-.cx-page .ant-checkbox-wrapper, .cx-page label { font-size: 13px; line-height: 18px; overflow-wrap: anywhere; }
-.cx-page h3, .cx-page h4, .cx-page h5, .cx-page h6 { margin: 4px 0 2px; }
+"""
+"""Label Studio's class names end in a hash, hence partial matches; where one changes, the page only looks worse.
+
+The dialogue scrolls by itself and starts at its end, where the message in question stands.
 """
 
 
@@ -60,8 +69,8 @@ def page_keys(taxonomy: Taxonomy) -> dict[str, dict[str, str]]:
     """
     keys: dict[str, dict[str, str]] = {}
     taken: set[str] = set()
-    for task in sorted(taxonomy.tasks, key=lambda task: len(task.answers) > _SMALL):
-        rows = _SMALL_ROWS if len(task.answers) <= _SMALL else _ROWS
+    for task in sorted(taxonomy.tasks, key=lambda task: not _is_small(task)):
+        rows = _SMALL_ROWS if _is_small(task) else _ROWS
         free = [tuple(key for key in row if key not in taken) for row in rows]
         keys[task.name] = _assign(task, [row for row in free if row])
         taken |= set(keys[task.name].values())
@@ -69,7 +78,7 @@ def page_keys(taxonomy: Taxonomy) -> dict[str, dict[str, str]]:
 
 
 def _assign(task: Task, rows: list[tuple[str, ...]]) -> dict[str, str]:
-    if len(task.answers) <= _SMALL:
+    if _is_small(task):
         fitting = next((row for row in rows if len(row) >= len(task.answers)), ())
         return dict(zip(task.answers, fitting, strict=False))
     return _by_domain(task, rows) or dict(zip(task.answers, (key for row in rows for key in row), strict=False))
@@ -98,23 +107,29 @@ def render_page(taxonomy: Taxonomy) -> str:
     the first label again and undo a correction silently.
     """
     keys = page_keys(taxonomy)
-    controls = "".join(_control(task, keys[task.name]) for task in taxonomy.tasks)
+    small = [task for task in taxonomy.tasks if _is_small(task)]
+    large = [task for task in taxonomy.tasks if not _is_small(task)]
     return (
-        f'<View className="cx-page"><Style>{_STYLE}</Style><View className="cx-top">'
-        f'<Paragraphs name="{DIALOGUE}" value="${DIALOGUE}" layout="dialogue" nameKey="author" textKey="text"/>'
-        '<View className="cx-about"><Header size="5" value="$suggested"/><Header size="6" value="$about"/></View>'
-        f"</View>{controls}</View>"
+        f'<View className="cx-page"><Style>{_STYLE}</Style><View className="cx-top"><View className="cx-talk">'
+        f'<Paragraphs name="{DIALOGUE}" value="${DIALOGUE}" layout="dialogue" nameKey="author" textKey="text"/></View>'
+        '<View><View className="cx-about"><Header size="5" value="$suggested"/><Header size="6" value="$about"/></View>'
+        f"{''.join(_control(task, keys[task.name]) for task in small)}</View></View>"
+        f"{''.join(_control(task, keys[task.name]) for task in large)}</View>"
     )
+
+
+def _is_small(task: Task) -> bool:
+    return len(task.answers) <= _SMALL
 
 
 def _control(task: Task, keys: Mapping[str, str]) -> str:
     titles = answer_titles(task)
 
     def choice(name: str) -> str:
-        key = f' hotkey="{escape(keys[name])}"' if name in keys else ""
+        key = f" hotkey={quoteattr(keys[name])}" if name in keys else ""
         return f'<Choice alias="{name}" value={_attribute(titles[name])}{key}/>'
 
-    if len(task.answers) <= _SMALL:
+    if _is_small(task):
         body = f'<View className="cx-row">{"".join(choice(name) for name in task.answers)}</View>'
     else:
         blocks = (

@@ -1,6 +1,7 @@
 """The labelling desk over a real Label Studio server."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ SIMULATED_DOMAIN: Final = "@simulated.invalid"
 _MARK: Final = "Made and kept up to date by cxloop."
 _SUGGESTER: Final = "cxloop"
 _BATCH: Final = 100
+_PARALLEL: Final = 4
 _KEY: Final = "case_id"
 _SETTINGS: Final[Mapping[str, Any]] = {
     "maximum_annotations": 1,
@@ -61,10 +63,7 @@ class LabelStudioDesk:
             number = self._api.create_project({**wanted, "title": self._title, "description": _MARK})
         else:
             number = int(project["id"])
-            stored = self._api.read_project(number)
-            changed = {name: value for name, value in wanted.items() if stored.get(name) != value}
-            if changed:
-                self._api.update_project(number, changed)
+            self._bring_up_to_date(number, wanted)
         self._opened = (number, taxonomy)
         return str(number)
 
@@ -129,6 +128,14 @@ class LabelStudioDesk:
             )
         return ours[0] if ours else None
 
+    def _bring_up_to_date(self, project: int, wanted: Mapping[str, Any]) -> None:
+        stored = self._api.read_project(project)
+        changed = {name: value for name, value in wanted.items() if stored.get(name) != value}
+        if not stored.get("total_predictions_number"):
+            changed.pop("model_version", None)  # refused while no suggestion bears the name; the first import sets it
+        if changed:
+            self._api.update_project(project, changed)
+
     def _look_up(self, project: int, keys: list[str]) -> dict[str, tuple[int, int, int]]:
         """Return case id → (task, overlap, number of answers) of those at the desk; the oldest where two are."""
         where = [condition(f"data.{_KEY}", "in_list", "String", keys)]
@@ -139,10 +146,13 @@ class LabelStudioDesk:
 
     def _ask_for_overlap(self, cases: Iterable[Case], found: Mapping[str, tuple[int, int, int]]) -> None:
         """Set how many people should answer, which an import cannot say."""
-        for case in cases:
-            task, overlap, answers = found[case.case_id]
-            if overlap != case.overlap:
-                self._api.change_task(task, {"overlap": case.overlap, "is_labeled": answers >= case.overlap})
+
+        def change(case: Case) -> None:
+            task, _, answers = found[case.case_id]
+            self._api.change_task(task, {"overlap": case.overlap, "is_labeled": answers >= case.overlap})
+
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            list(pool.map(change, (case for case in cases if found[case.case_id][1] != case.overlap)))
 
     def _answered(self, project: int, since: datetime | None) -> list[dict[str, Any]]:
         """Return tasks with an answer newer than ``since``, in full.

@@ -73,6 +73,10 @@ class RunningServer:
         self.stop()
 
 
+class _PortTaken(DeskUnavailable):
+    """Another program came to listen on the port while Label Studio started."""
+
+
 def find_label_studio() -> Path:
     """Return the Label Studio program: ``CXLOOP_LABEL_STUDIO``, else beside our environment, else on PATH.
 
@@ -132,7 +136,7 @@ def start_server(
         for attempt in range(_ATTEMPTS):
             try:
                 return start.run(port or _free_port(), lock.fileno())
-            except DeskUnavailable:
+            except _PortTaken:
                 if port is not None or attempt == _ATTEMPTS - 1:
                     raise
     raise AssertionError("unreachable: the last attempt returns or raises")
@@ -225,7 +229,7 @@ class _Start:
                 f"the Label Studio in {self.folder} needs the token that it was made with, found another: "
                 "put CXLOOP_LABEL_STUDIO_TOKEN back, or move that folder away"
             )
-        raise DeskUnavailable(f"at {url} another program answers than the Label Studio that was started: choose a port")
+        raise _PortTaken(f"at {url} another program answers than the Label Studio that was started: choose a port")
 
 
 def _guardian(pid_file: Path) -> list[str]:
