@@ -1,6 +1,7 @@
 """The ``cxloop`` command: one file a command in ``pipelines.commands``, errors as one message and exit code 1."""
 
 import sys
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
@@ -11,12 +12,13 @@ import typer
 
 from labeling.errors import CxloopError
 
-_HELP = """Turn what people correct into better intent and sentiment models.
-
-Messages come in, agents correct them, doubtful ones go to Label Studio, the answers train challengers, gates judge
-them, and a reviewer's approval makes one the champion. Start with [bold]cxloop demo[/bold] (a fictional company's four
-weeks) or [bold]cxloop init[/bold] (your own). Everything lies in one folder: $CXLOOP_HOME, or .cxloop.
-"""
+_HELP: Final = (
+    "Turn what people correct into better intent and sentiment models.\n\n"
+    "Messages come in, agents correct them, doubtful ones go to Label Studio, the answers train challengers, gates "
+    "judge them, and a reviewer's approval makes one the champion. Start with [bold]cxloop demo[/bold] (a fictional "
+    "company's four weeks) or [bold]cxloop init[/bold] (your own). Everything lies in one folder: $CXLOOP_HOME, or "
+    ".cxloop in the working folder."
+)
 
 _START: Final = "Start"
 _WORK: Final = "Every day"
@@ -74,6 +76,8 @@ def main() -> None:
     """Run the command; foreseen errors become one message without a traceback, and exit code 1."""
     from pipelines.terminal import say_error
 
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries' advice to their callers is no news for who runs a command
     try:
         app()
     except CxloopError as error:

@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from assets.settings import load_settings
+from assets.settings import SECTIONS, load_settings
+from labeling.config import load_config
 from labeling.errors import ConfigError
 from labeling.home import Home
 from pipelines.cli import app
 from pipelines.commands.run import Job
 from pipelines.new_home import make_home
+from pipelines.packaged import CONFIG_FILES, PROFILES
+from pipelines.replay.demo import DemoConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -64,13 +67,15 @@ def test_each_link_to_a_file_leads_somewhere(document: Path) -> None:
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
-def test_every_yaml_in_configs_is_loaded_by_a_home() -> None:
-    """A home of each profile loads every file (tests/pipelines/test_new_home.py); here: none is left out."""
+def test_every_yaml_in_configs_loads() -> None:
+    """A home of each profile loads all but the demo's (tests/pipelines/test_new_home.py); here: none is left out."""
+    load_config(ROOT / "configs" / "demo.yaml", DemoConfig)
     packaged = {path.relative_to(ROOT / "configs").as_posix() for path in (ROOT / "configs").rglob("*.yaml")}
-    loaded = {"settings.yaml" if name in {"local.yaml", "production.yaml"} else name for name in packaged}
-    from assets.settings import SECTIONS
-
-    assert {name for name in loaded if not name.startswith("recipes/")} == set(SECTIONS)
+    of_profiles = {f"{profile}.yaml" for profile in PROFILES}
+    of_homes = {name for name in packaged - of_profiles - {"demo.yaml"} if not name.startswith("recipes/")}
+    assert of_profiles <= packaged
+    assert of_homes | {"settings.yaml"} == set(SECTIONS) == {*CONFIG_FILES, "settings.yaml"}
+    assert "recipes/default.yaml" in packaged
 
 
 @pytest.mark.parametrize("invalid", INVALID, ids=lambda path: path.stem)
