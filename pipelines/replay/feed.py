@@ -37,9 +37,9 @@ class FeedRates(Config):
     history: int = Field(default=1100, ge=1)
     weekly: int = Field(default=300, ge=1)
     customers: int = Field(default=700, ge=1)
-    out_of_scope: Share = 0.07
-    later_turn: Share = 0.2
-    acknowledging: Share = 0.35
+    out_of_scope: Share = 0.05
+    later_turn: Share = 0.15
+    acknowledging: Share = 0.25
     changing_subject: Share = 0.25
     keeping_mood: Share = 0.6
     agent_in_later_turn: Share = 0.25
@@ -113,8 +113,7 @@ def play_feed(seed: int, start: datetime, *, rates: FeedRates | None = None, sto
         stock: the sentences; Larkfield's by default.
 
     Returns:
-        A feed with ``rates.history`` messages in week 0 and ``rates.weekly`` in each of ``rates.weeks`` weeks. Every
-        conversation opens at least six hours before its week ends, so that what agents do about it falls in the week.
+        A feed with ``rates.history`` messages in week 0 and ``rates.weekly`` in each of ``rates.weeks`` weeks.
     """
     rates, stock = rates or FeedRates(), stock or load_stock()
     played = [_play_week(seed, start, number, rates, stock) for number in range(rates.weeks + 1)]
@@ -127,7 +126,9 @@ def _play_week(seed: int, start: datetime, number: int, rates: FeedRates, stock:
     messages = (
         message
         for conversation in count(1)
-        for message in _Conversation(seed, number, conversation, starts_at, rates, stock).turns()
+        for message in _Conversation(
+            conversation, week=number, starts_at=starts_at, seed=seed, rates=rates, stock=stock
+        ).turns()
     )
     chosen = sorted(islice(messages, wanted), key=lambda message: (message.occurred_at, message.interaction_id))
     return Week(number, starts_at, ends_at, tuple(chosen))
@@ -136,7 +137,9 @@ def _play_week(seed: int, start: datetime, number: int, rates: FeedRates, stock:
 class _Conversation:
     """One customer's turns, and the company's replies in between."""
 
-    def __init__(self, seed: int, week: int, number: int, starts_at: datetime, rates: FeedRates, stock: Stock) -> None:
+    def __init__(
+        self, number: int, *, week: int, starts_at: datetime, seed: int, rates: FeedRates, stock: Stock
+    ) -> None:
         self.conversation_id = f"lf-{week}-{number:05d}"
         self.week, self.rates, self.stock = week, rates, stock
         self.rng = chance(seed, "conversation", self.conversation_id)
@@ -146,7 +149,7 @@ class _Conversation:
         self.channel = _draw(self.rng, {name: channel.share for name, channel in surroundings.channels.items()})
         self.mood = self._draw_mood()
         self.intents = {name: held.volume for name, held in stock.intents.items() if held.first_week <= week}
-        self.opened_at = _draw_opening(self.rng, starts_at)
+        self.opened_at = draw_opening(self.rng, starts_at)
 
     def turns(self) -> Iterator[Message]:
         intent = self._draw_subject()
@@ -196,10 +199,12 @@ class _Conversation:
         )
 
     def _phrase(self, meant: str, *, opens: bool) -> str:
-        if meant == NONE_OF_THESE:
-            beyond = self.stock.out_of_scope
-            return pick(self.rng, beyond.messages if opens else beyond.acknowledgements)
-        return pick(self.rng, self.stock.intents[meant].phrasings, self.rates.wording.phrasing_habit)
+        beyond = self.stock.out_of_scope
+        if meant != NONE_OF_THESE:
+            phrasings = self.stock.intents[meant].phrasings
+        else:
+            phrasings = beyond.messages if opens else beyond.acknowledgements
+        return pick(self.rng, phrasings, self.rates.wording.phrasing_habit)
 
     def _draw_subject(self) -> str:
         return NONE_OF_THESE if self.rng.random() < self.rates.out_of_scope else self._draw_intent()
@@ -232,8 +237,11 @@ def _draw(rng: np.random.Generator, weights: Mapping[str, float]) -> str:
     return list(weights)[int(rng.choice(len(shares), p=shares / shares.sum()))]
 
 
-def _draw_opening(rng: np.random.Generator, starts_at: datetime) -> datetime:
-    """Return when a conversation opens: any day of the week, by the hours in which people write."""
+def draw_opening(rng: np.random.Generator, starts_at: datetime) -> datetime:
+    """Return when a conversation opens: any day of the week, by the hours in which people write.
+
+    It opens at least six hours before the week ends, so that what people do about it falls into the week.
+    """
     hour = int(rng.choice(24, p=_HOURS / _HOURS.sum()))
     since_start = timedelta(
         days=int(rng.integers(7)), hours=(hour - starts_at.hour) % 24, seconds=int(rng.integers(3600))

@@ -24,14 +24,14 @@ class WordingRates(Config):
     ``second_request``: a message asks for something else as well; ``shouting``: a negative message is in capitals.
     """
 
-    phrasing_habit: float = Field(default=1.0, ge=0)
-    mood_habit: float = Field(default=0.7, ge=0)
-    neutral_words: Share = Field(default=0.45)
-    both_ends: Share = Field(default=0.2)
-    aside: Share = Field(default=0.3)
-    identity: Share = Field(default=0.12)
-    second_request: Share = Field(default=0.06)
-    shouting: Share = Field(default=0.06)
+    phrasing_habit: float = Field(default=1.4, ge=0)
+    mood_habit: float = Field(default=1.2, ge=0)
+    neutral_words: Share = 0.3
+    both_ends: Share = 0.1
+    aside: Share = 0.06
+    identity: Share = 0.07
+    second_request: Share = 0.01
+    shouting: Share = 0.06
 
 
 def compose(
@@ -105,11 +105,13 @@ def _join(parts: list[str]) -> str:
 
 
 def _as_typed(text: str, habits: Channel, rng: np.random.Generator) -> str:
-    """Return ``text`` as a hurried person types it in a channel: in small letters, with slips of the fingers."""
+    """Return ``text`` as a hurried person types it in a channel: in small letters, unended, with slips."""
     if rng.random() < habits.lower:
         text = text.lower()
+    if rng.random() < habits.lower:
+        text = text.removesuffix(".")
     if rng.random() < habits.typos:
-        for _ in range(int(rng.integers(1, 4))):
+        for _ in range(int(rng.integers(1, 3))):
             text = _slip(text, rng)
     return text
 
