@@ -38,3 +38,44 @@ def saved_model(folder: Path, *, temperature: float = 1.5) -> Path:
     )
     save_model(folder, adapter=adapter, head=head, tokenizer=encoder.tokenizer, model=about)
     return folder
+
+
+MESSAGES = {
+    "delivery": (
+        "my card has not arrived",
+        "where is the parcel you promised?",
+        "the courier never came to my door",
+        "tracking says delivered but there is nothing here",
+        "how long does shipping take",
+        "my order is a week late now",
+        "can you send it to another address",
+        "the package was left with a stranger",
+        "still waiting for the letter with my PIN",
+        "has my replacement been posted yet?",
+    ),
+    "refund": (
+        "I want my money back",
+        "please refund the last payment, it was taken twice",
+        "you charged me for something I returned",
+        "when will the reimbursement reach my account",
+        "cancel it and give me back what I paid",
+        "I was billed two times this month",
+        "reverse this charge please",
+        "the shop promised a refund and nothing came",
+        "how do I claim the money for a faulty item",
+        "I overpaid, send me the difference",
+    ),
+    "login": (
+        "I cannot get into the app",
+        "my password is not accepted",
+        "the code by text message never comes when I sign in",
+        "locked out of my account after three tries",
+        "forgot my user name",
+        "how can I reset my passcode",
+        "the fingerprint no longer opens it",
+        "it logs me out every minute",
+        "two-factor does not work on my new phone",
+        "it says wrong credentials though they are right",
+    ),
+}
+"""Ten messages of each of three kinds."""

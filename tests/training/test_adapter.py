@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from labeling.errors import TrainingError
+from tests.training.parts import TEXTS
+from training.adapter import AdaptedEncoder
+from training.encoder import EncoderSpec, load_encoder
+from training.features import embed_texts
+from training.recipe import LoraRecipe
+
+LORA = LoraRecipe(rank=2, alpha=4, dropout=0.0, layers=2, target_modules=("query",))
+
+
+def adapt(lora=LORA, *, spec=None, seed=0):
+    return AdaptedEncoder(load_encoder(spec or EncoderSpec()), lora, seed=seed)
+
+
+def scramble(adapted):
+    import torch
+
+    with torch.no_grad():
+        for weight in adapted.parameters:
+            weight.add_(0.1)
+
+
+def full_pass(adapted, texts):
+    """Return features of a pass through every layer, one text at a time, nothing kept."""
+    encoder = adapted._encoder
+    return np.vstack([embed_texts(encoder, [text]) for text in texts])
+
+
+def test_a_new_adapter_changes_nothing(encoder):
+    adapted = adapt()
+    adapted.take_in(TEXTS)
+    assert np.allclose(adapted.features(), embed_texts(encoder, TEXTS), atol=1e-5)
+
+
+@pytest.mark.parametrize("layers", [1, 3, 6, 99])
+def test_what_is_kept_gives_what_a_full_pass_gives(layers):
+    adapted = adapt(LORA.model_copy(update={"layers": layers}))
+    adapted.take_in(TEXTS)
+    before = adapted.features()
+    scramble(adapted)
+    after = adapted.features()
+    assert np.abs(after - before).max() > 1e-2
+    assert np.allclose(after, full_pass(adapted, TEXTS), atol=1e-5)
+    assert np.allclose(adapted.features(np.array([3, 0])), after[[3, 0]], atol=1e-5)
+
+
+def test_only_the_top_layers_are_adapted():
+    names = [name for name, weight in adapt().adapter.named_parameters() if weight.requires_grad]
+    assert {int(name.split("layer.")[1].split(".")[0]) for name in names} == {4, 5}
+    assert all(".query." in name for name in names)
+
+
+def test_an_encoder_of_another_build_works_without_keeping(tmp_path, encoder):
+    import torch
+    from transformers import DistilBertConfig, DistilBertModel
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = DistilBertConfig(vocab_size=30522, dim=32, hidden_dim=64, n_layers=2, n_heads=2)
+        DistilBertModel(config).save_pretrained(tmp_path)
+    encoder.tokenizer.save_pretrained(tmp_path)
+    lora = LORA.model_copy(update={"target_modules": ("q_lin",), "layers": 1})
+    adapted = adapt(lora, spec=EncoderSpec(name=str(tmp_path)))
+    adapted.take_in(TEXTS)
+    scramble(adapted)
+    assert adapted.features().shape == (len(TEXTS), 32)
+    assert np.allclose(adapted.features(), full_pass(adapted, TEXTS), atol=1e-5)
+
+
+def test_weights_are_put_back():
+    adapted = adapt()
+    adapted.take_in(TEXTS)
+    before = adapted.features()
+    scramble(adapted)
+    changed, state = adapted.features(), adapted.state()
+    adapted.restore()
+    assert np.array_equal(adapted.features(), before)
+    adapted.restore(state)
+    assert np.array_equal(adapted.features(), changed)
+
+
+def test_the_seed_decides_the_first_weights():
+    one, same, other = (adapt(seed=seed).state() for seed in (1, 1, 2))
+    assert all(bool((a == b).all()) for a, b in zip(one, same, strict=True))
+    assert not all(bool((a == b).all()) for a, b in zip(one, other, strict=True))
+
+
+def test_layers_of_unknown_names_are_refused():
+    with pytest.raises(TrainingError, match="needs linear layers called no_such_layer"):
+        adapt(LORA.model_copy(update={"target_modules": ("no_such_layer",)}))

@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+
+from training.calibration import expected_calibration_error, fit_temperature, negative_log_likelihood
+from training.scoring import softmax
+
+
+@pytest.mark.parametrize("true_temperature", [0.5, 1.0, 3.0])
+def test_the_temperature_that_made_the_answers_is_found(true_temperature):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(4000, 5)) * 3
+    chances = softmax(logits, true_temperature).astype(np.float64)
+    chances /= chances.sum(axis=1, keepdims=True)
+    targets = np.array([rng.choice(5, p=row) for row in chances])
+    assert fit_temperature(logits, targets) == pytest.approx(true_temperature, rel=0.1)
+
+
+def test_certain_and_right_answers_stay_within_the_bounds():
+    assert fit_temperature(np.eye(3), np.arange(3)) == pytest.approx(0.2, rel=0.01)
+    assert fit_temperature(np.eye(3), np.array([1, 2, 0])) == pytest.approx(10, rel=0.01)
+
+
+def test_the_loss_of_even_odds_is_log_two():
+    assert negative_log_likelihood(np.zeros((3, 2)), np.array([0, 1, 0])) == pytest.approx(np.log(2))
+
+
+def test_the_calibration_error_is_the_gap():
+    confidences = np.array([0.9] * 10 + [0.6] * 10)
+    correct = np.array([True] * 9 + [False] + [True] * 2 + [False] * 8)
+    assert expected_calibration_error(confidences, correct) == pytest.approx(0.2)
+    assert expected_calibration_error(np.array([1.0, 1.0]), np.array([True, True])) == 0.0

@@ -1,0 +1,90 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from labeling.config import load_config
+from labeling.errors import EncoderError, TrainingError
+from labeling.tables import LABELS
+from labeling.taxonomy import Label, Task
+from tests.training.parts import MESSAGES
+from training.candidate import PARITY_TOLERANCE, train_candidate
+from training.recipe import Recipe
+from training.scoring import Scorer
+from training.training_set import freeze_training_set
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SMOKE = load_config(Path(__file__).parents[2] / "configs" / "recipes" / "smoke.yaml", Recipe)
+NOTHING = pl.DataFrame(schema={"text": pl.String, "label": pl.String})
+ALL = [(f"i{n}", text, label) for n, (label, text) in enumerate((k, t) for k, ts in MESSAGES.items() for t in ts)]
+INTERACTIONS = pl.DataFrame({"interaction_id": [row[0] for row in ALL], "text": [row[1] for row in ALL]})
+
+
+def frozen(share=0.2):
+    task = Task(name="topic", question="About what?", labels=tuple(Label(name=n, title=n) for n in MESSAGES))
+    rows = [
+        {"interaction_id": name, "task": "topic", "label": label, "confidence": 0.9, "settled_at": NOW}
+        for name, _, label in ALL
+    ]
+    return freeze_training_set(LABELS.frame(rows), INTERACTIONS, task=task, key=b"k", dev_share=share, now=NOW)
+
+
+@pytest.fixture(scope="module")
+def candidate(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("candidates") / "topic"
+    return train_candidate(frozen(), INTERACTIONS, calibrate=NOTHING, recipe=SMOKE, folder=folder)
+
+
+def test_a_candidate_answers_from_its_folder(candidate):
+    scorer = Scorer.load(candidate.folder)
+    answers = scorer.score([text for _, text, _ in ALL]).frame()["label"].to_list()
+    assert np.mean([answer == label for answer, (_, _, label) in zip(answers, ALL, strict=True)]) >= 0.9
+    assert candidate.labels == scorer.labels == ("delivery", "refund", "login")
+    assert 0 < candidate.parity_gap < PARITY_TOLERANCE / 10
+
+
+def test_a_candidate_says_where_it_comes_from(candidate):
+    about = Scorer.load(candidate.folder).about
+    assert about.training_set_id == frozen().training_set_id
+    assert Recipe.model_validate(about.recipe) == SMOKE
+    assert candidate.params["lora.rank"] == 2
+    assert candidate.params["train_rows"] + candidate.params["dev_rows"] == 30
+    assert candidate.params["temperature_source"] == "nothing"
+    assert [epoch.epoch for epoch in candidate.curves] == [0, 1]
+    assert not list(candidate.folder.parent.glob("*.partial"))
+
+
+def test_the_same_seed_gives_the_same_model(candidate, tmp_path):
+    one = train_candidate(frozen(), INTERACTIONS, calibrate=NOTHING, recipe=SMOKE, folder=tmp_path / "one")
+    other = train_candidate(frozen(), INTERACTIONS, calibrate=NOTHING, recipe=SMOKE, folder=tmp_path / "two", seed=7)
+    texts = [text for _, text, _ in ALL]
+    first, same, changed = (Scorer.load(made.folder).logits(texts) for made in (candidate, one, other))
+    assert np.array_equal(first, same)
+    assert not np.array_equal(first, changed)
+    assert other.params["seed"] == 7
+
+
+def test_the_temperature_comes_from_calibrate_where_there_is_enough(tmp_path):
+    calibrate = pl.DataFrame(
+        {"text": [text for _, text, _ in ALL] + ["odd"], "label": [row[2] for row in ALL] + ["new"]}
+    )
+    sure = train_candidate(frozen(), INTERACTIONS, calibrate=calibrate, recipe=SMOKE, folder=tmp_path / "sure")
+    wrong = calibrate.with_columns(pl.col("label").shift(10, fill_value="delivery"))
+    unsure = train_candidate(frozen(), INTERACTIONS, calibrate=wrong, recipe=SMOKE, folder=tmp_path / "unsure")
+    assert sure.params["temperature_source"] == "calibrate"
+    assert sure.temperature < 1 < unsure.temperature
+    assert Scorer.load(unsure.folder).about.temperature == unsure.temperature
+
+
+def test_a_refused_training_leaves_the_folder_alone(candidate):
+    before = sorted(path.relative_to(candidate.folder) for path in candidate.folder.rglob("*"))
+    more = {"recipe": SMOKE, "folder": candidate.folder}
+    with pytest.raises(TrainingError, match="gone"):
+        train_candidate(frozen(), INTERACTIONS.head(3), calibrate=NOTHING, **more)
+    more["recipe"] = SMOKE.model_copy(update={"encoder": SMOKE.encoder.model_copy(update={"sha256": "0" * 64})})
+    with pytest.raises(EncoderError):
+        train_candidate(frozen(), INTERACTIONS, calibrate=NOTHING, **more)
+    assert sorted(path.relative_to(candidate.folder) for path in candidate.folder.rglob("*")) == before
+    assert Scorer.load(candidate.folder).labels == candidate.labels

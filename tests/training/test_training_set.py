@@ -1,0 +1,147 @@
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+from labeling.delta import Tables
+from labeling.errors import TrainingError
+from labeling.tables import LABELS, TRAINING_SETS
+from labeling.taxonomy import Label, Task
+from labeling.vocabulary import CANNOT_TELL, NONE_OF_THESE
+from training.training_set import freeze_training_set, to_dataset
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+TASK = Task(name="topic", question="About what?", labels=tuple(Label(name=n, title=n) for n in "abc"), rejects=True)
+
+
+def labels_of(pairs):
+    rows = [
+        {"interaction_id": name, "task": "topic", "label": label, "confidence": 0.9, "settled_at": NOW}
+        for name, label in pairs
+    ]
+    return LABELS.frame(rows)
+
+
+def interactions_of(rows):
+    names = ("interaction_id", "text", "conversation_id", "customer_key", "lot")
+    return pl.DataFrame(
+        [dict(zip(names, (*row, "open"), strict=True)) for row in rows], schema=dict.fromkeys(names, pl.String)
+    )
+
+
+def many(count, *, text="text {}", conversation="talk-{}", customer="person-{}"):
+    return [(f"i{n:04d}", text.format(n), conversation.format(n), customer.format(n)) for n in range(count)]
+
+
+def freeze(pairs, rows, *, share=0.3, now=NOW, key=b"k", task=TASK):
+    return freeze_training_set(labels_of(pairs), interactions_of(rows), task=task, key=key, dev_share=share, now=now)
+
+
+def test_the_id_names_the_content_and_nothing_else():
+    rows = many(60)
+    pairs = [(row[0], "abc"[n % 3]) for n, row in enumerate(rows)]
+    one = freeze(pairs, rows)
+    again = freeze(pairs[::-1], rows[::-1], now=datetime(2027, 1, 1, tzinfo=UTC))
+    assert one.training_set_id == again.training_set_id
+    assert one.rows.drop("frozen_at").equals(again.rows.drop("frozen_at"))
+    assert freeze([*pairs[:-1], (pairs[-1][0], "a")], rows).training_set_id != one.training_set_id
+    assert one.label_names == ("a", "b", "c")
+    assert one.rows.schema == pl.Schema(TRAINING_SETS.schema)
+
+
+def test_the_dev_share_is_kept():
+    rows = many(2000)
+    pairs = [(row[0], "abc"[n % 3]) for n, row in enumerate(rows)]
+    for share in (0.0, 0.1, 0.3):
+        dev = freeze(pairs, rows, share=share).rows.filter(pl.col("split") == "dev").height
+        assert dev / 2000 == pytest.approx(share, abs=0.03)
+
+
+def test_texts_conversations_and_customers_never_straddle():
+    rows = [
+        (f"i{n:04d}", f"Same  Text {n // 2}" if n % 2 else f"same text {n // 2} ", f"talk-{n // 3}", f"person-{n // 4}")
+        for n in range(400)
+    ]
+    # links of links would chain all rows into one: break the chain every twelve rows
+    frozen = freeze([(row[0], "ab"[n % 2]) for n, row in enumerate(rows)], rows)
+    joined = frozen.rows.join(interactions_of(rows), on="interaction_id")
+    joined = joined.with_columns(plain=pl.col("text").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars())
+    assert set(frozen.rows["split"]) == {"train", "dev"}
+    for column in ("plain", "conversation_id", "customer_key"):
+        assert joined.group_by(column).agg(pl.col("split").n_unique())["split"].max() == 1
+
+
+def test_a_large_group_trains():
+    rows = [(f"i{n:04d}", f"text {n}", f"talk-{n}", "shop" if n < 150 else f"person-{n}") for n in range(300)]
+    pairs = [(row[0], "ab"[n % 2]) for n, row in enumerate(rows)]
+    for key in (b"1", b"2", b"3", b"4", b"5"):
+        frozen = freeze(pairs, rows, share=0.5, key=key)
+        assert set(frozen.rows.head(150)["split"]) == {"train"}
+        assert "dev" in set(frozen.rows["split"])
+
+
+def test_unknown_customers_are_not_one_customer():
+    rows = [(name, text, talk, None) for name, text, talk, _ in many(200)]
+    frozen = freeze([(row[0], "ab"[n % 2]) for n, row in enumerate(rows)], rows)
+    assert set(frozen.rows["split"]) == {"train", "dev"}
+
+
+def test_a_label_of_one_example_trains():
+    rows = many(40)
+    pairs = [(row[0], "a") for row in rows[:39]] + [(rows[39][0], "c")]
+    for key in (b"1", b"2", b"3", b"4", b"5", b"6"):
+        frozen = freeze(pairs, rows, share=0.6, key=key)
+        assert frozen.label_names == ("a", "c")
+        assert frozen.rows.filter(pl.col("label") == "c")["split"].to_list() == ["train"]
+
+
+def test_what_cannot_be_trained_on_is_left_out():
+    rows = many(12)
+    pairs = [(row[0], "ab"[n % 2]) for n, row in enumerate(rows[:10])]
+    frozen = freeze([*pairs, (rows[10][0], CANNOT_TELL), (rows[11][0], NONE_OF_THESE), ("erased", "a")], rows, share=0)
+    assert frozen.rows.height == 11
+    assert frozen.label_names == ("a", "b", NONE_OF_THESE)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        ([], "at least two kinds to train on, found 0 labels of 0"),
+        ([("i0000", "a"), ("i0001", "a")], "found 2 labels of 1: review more"),
+        ([("i0000", "a"), ("i0001", "gone")], "not in the taxonomy: gone: add them"),
+    ],
+)
+def test_a_set_that_cannot_train_is_refused(pairs, said):
+    with pytest.raises(TrainingError, match=said):
+        freeze(pairs, many(2))
+
+
+def test_an_audit_case_is_refused():
+    rows = interactions_of(many(4)).with_columns(lot=pl.lit("audit"))
+    labels = labels_of([("i0000", "a"), ("i0001", "b")])
+    with pytest.raises(TrainingError, match="found 2 of the audit lot"):
+        freeze_training_set(labels, rows, task=TASK, key=b"k", dev_share=0.1, now=NOW)
+
+
+def test_the_set_is_stored_without_its_texts_and_read_back_as_a_dataset(tmp_path):
+    rows = many(40, text="canary {}")
+    frozen = freeze([(row[0], "ab"[n % 2]) for n, row in enumerate(rows)], rows)
+    tables = Tables(tmp_path)
+    tables.merge(TRAINING_SETS, frozen.rows)
+    assert tables.merge(TRAINING_SETS, frozen.rows).inserted == 0
+    assert b"canary" not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    dataset = to_dataset(frozen, interactions_of(rows))
+    assert {name: part.num_rows for name, part in dataset.items()} == dict(frozen.rows["split"].value_counts().rows())
+    assert dataset["train"].column_names == ["text", "label", "weight"]
+    assert set(dataset["train"]["weight"]) == {0.9}
+    with pytest.raises(TrainingError, match="found 1 of them gone"):
+        to_dataset(frozen, interactions_of(rows[1:]))
+
+
+def test_an_empty_dev_is_an_empty_split():
+    rows = many(4)
+    dataset = to_dataset(
+        freeze([(row[0], "ab"[n % 2]) for n, row in enumerate(rows)], rows, share=0), interactions_of(rows)
+    )
+    assert dataset["dev"].num_rows == 0
+    assert dataset["dev"].column_names == ["text", "label", "weight"]

@@ -1,0 +1,72 @@
+"""A recipe: everything that decides how a model is trained, but the data."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from labeling.config import Config
+from training.encoder import EncoderSpec
+
+
+class HeadRecipe(Config):
+    """The logistic regression that training starts from.
+
+    ``inverse_penalty`` is scikit-learn's C: the larger, the freer the fit; features have length 1, so it is large.
+    """
+
+    inverse_penalty: float = Field(gt=0)
+    max_iterations: int = Field(ge=1, le=10_000)
+
+
+class LoraRecipe(Config):
+    """The adapter (Hu et al., 2022).
+
+    ``layers`` counts from the top; the layers below stay as they are and are computed once a text.
+    ``target_modules`` are the linear layers adapted in each.
+    """
+
+    rank: int = Field(ge=1, le=256)
+    alpha: float = Field(gt=0)
+    dropout: float = Field(ge=0, lt=1)
+    layers: int = Field(ge=1)
+    target_modules: tuple[str, ...] = Field(min_length=1)
+
+
+class Recipe(Config):
+    """How to train.
+
+    ``epochs`` at most, fewer once dev has not improved for ``patience``; ``fixed_epochs`` where dev has fewer than
+    ``min_dev`` rows, too few to choose by. ``refit``: once the number of epochs is chosen, train on dev too.
+    ``precision`` "auto" is bf16 where the processor multiplies it natively.
+    """
+
+    schema_version: int = Field(ge=1, le=1)
+    encoder: EncoderSpec
+    head: HeadRecipe
+    lora: LoraRecipe
+    epochs: int = Field(ge=0, le=1000)
+    patience: int = Field(ge=1)
+    fixed_epochs: int = Field(ge=0, le=1000)
+    learning_rate: float = Field(gt=0)
+    head_learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    warmup_share: float = Field(ge=0, lt=1)
+    max_gradient_norm: float = Field(gt=0)
+    batch_tokens: int = Field(ge=16)
+    precision: Literal["auto", "fp32", "bf16"]
+    device: Literal["auto", "cpu", "cuda"]
+    dev_share: float = Field(ge=0, lt=1)
+    min_dev: int = Field(ge=2)
+    refit: bool
+    seed: int = Field(ge=0, lt=2**32)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return every setting, flat, its sections joined by a dot: what a run records."""
+        return dict(_flatten("", self.model_dump(mode="json")))
+
+
+def _flatten(prefix: str, section: dict[str, Any]) -> list[tuple[str, Any]]:
+    flat: list[tuple[str, Any]] = []
+    for name, value in section.items():
+        flat += _flatten(f"{prefix}{name}.", value) if isinstance(value, dict) else [(f"{prefix}{name}", value)]
+    return flat
