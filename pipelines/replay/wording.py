@@ -67,7 +67,7 @@ def compose(
     middle = [core, *_asides(stock, rates, rng)]
     if second is not None:
         middle.append(f"{pick(rng, stock.surroundings.second_thoughts)} {second}")
-    greeting = pick(rng, stock.surroundings.greetings[channel]) if rng.random() < habits.greets else ""
+    greeting = _ended(pick(rng, stock.surroundings.greetings[channel]), ",") if rng.random() < habits.greets else ""
     closing = pick(rng, stock.surroundings.closings[channel]) if rng.random() < habits.closes else ""
     text = _join([greeting if opens else "", *before, *middle, *after, closing if opens else ""])
     return fill(_as_typed(text, habits, rng), stock, rng)
@@ -100,8 +100,11 @@ def _asides(stock: Stock, rates: WordingRates, rng: np.random.Generator) -> list
 def _join(parts: list[str]) -> str:
     """Join sentences by a space, with a full stop after one that lacks its end."""
     said = [part for part in parts if part]
-    ended = [part if part[-1] in ".?!:," else f"{part}." for part in said[:-1]]
-    return " ".join([*ended, said[-1]])
+    return " ".join([*(_ended(part, ".") for part in said[:-1]), said[-1]])
+
+
+def _ended(part: str, mark: str) -> str:
+    return part if part[-1] in ".?!:," else part + mark
 
 
 def _as_typed(text: str, habits: Channel, rng: np.random.Generator) -> str:
