@@ -7,9 +7,8 @@ from typing import Any, Final
 import dagster as dg
 import polars as pl
 
-from assets.pool import text_digests
 from assets.resources import Loop
-from assets.review import labels, pool_features, predictions
+from assets.review import features_of, labels, predictions
 from labeling import tables as t
 from labeling.selection.emerging import find_clusters
 from labeling.vocabulary import NONE_OF_THESE
@@ -61,8 +60,8 @@ def emerging_intents(loop: Loop) -> dg.MaterializeResult:
     ).unique()
     texts = loop.tables.read(t.INTERACTIONS, columns=["interaction_id", "text"])
     found = texts.join(outside, on="interaction_id", how="semi").sort("interaction_id")
-    found = found.with_columns(text_digests(found["text"], loop.folder.key()))
-    clusters = find_clusters(pool_features(loop, found), smallest=_SMALLEST_CLUSTER)
+    vectors = features_of(loop, found["text"])
+    clusters = find_clusters(vectors, smallest=_SMALLEST_CLUSTER)
     groups = [{"size": len(c.members), "most_typical": found["interaction_id"][c.members[0]]} for c in clusters]
     return dg.MaterializeResult(
         metadata={"outside": found.height, "groups": len(groups), "largest": dg.MetadataValue.json(groups[:10])}

@@ -4,7 +4,7 @@ import polars as pl
 
 from labeling import tables as t
 from labeling.delta import Tables
-from labeling.digests import keyed_digest
+from training.features import digest_text
 
 
 def review_pool(tables: Tables, *, key: bytes, champion: str | None) -> pl.DataFrame:
@@ -35,18 +35,14 @@ def review_pool(tables: Tables, *, key: bytes, champion: str | None) -> pl.DataF
         .join(corrected, on="interaction_id", how="left")
         .join(escalated, on="interaction_id", how="left")
         .with_columns(
-            pl.col("corrected", "escalated").fill_null(value=False), text_digest=text_digests(pool["text"], key)
+            pl.col("corrected", "escalated").fill_null(value=False),
+            text_digest=pl.Series([digest_text(key, text) for text in pool["text"]], dtype=pl.String),
         )
         .select(
             "interaction_id", "lot", "text", "text_digest", "label", "confidence", "margin", "corrected", "escalated"
         )
         .sort("interaction_id")
     )
-
-
-def text_digests(texts: pl.Series, key: bytes) -> pl.Series:
-    """Return the keyed digest of each text."""
-    return pl.Series("text_digest", [keyed_digest(key, text) for text in texts], dtype=pl.String)
 
 
 def _least_sure(tables: Tables, champion: str | None) -> pl.DataFrame:

@@ -4,13 +4,18 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from assets.lineage import metadata_of
 from assets.resources import Loop
+from assets.training import PROBE, settled_labels
 from labeling.taxonomy import Taxonomy
 from training.registry.registry import MEMBERS_TAG, RELEASE, VERDICT_TAG, registered_name
+
+if TYPE_CHECKING:
+    from serving.handoff import HandoffPolicy
 
 
 def release_assets(taxonomy: Taxonomy) -> list[dg.AssetsDefinition]:
@@ -51,7 +56,7 @@ def _nothing_yet() -> dg.MaterializeResult:
 
 
 def _members(context: dg.AssetExecutionContext, loop: Loop) -> dict[str, str]:
-    """Return task to version: each task's newest candidate, else the champion's; tasks that have neither are left out."""
+    """Return task to version: each task's newest candidate, else the champion's; tasks without either are left out."""
     from training.registry.standing import read_standing
 
     standing = read_standing(loop.open_ledger().entries())
@@ -62,6 +67,24 @@ def _members(context: dg.AssetExecutionContext, loop: Loop) -> dict[str, str]:
         if version:
             found[task] = str(version)
     return found
+
+
+def _fit_handoff(loop: Loop, folders: Mapping[str, Path]) -> "HandoffPolicy":
+    """Fit the handoff policy to these models, on the audit lot's calibrate part."""
+    from serving.handoff import CalibrateAnswers, fit_handoff
+    from training.scoring import Scorer
+
+    answers = {}
+    for task, folder in folders.items():
+        cases = settled_labels(loop, task, lot="audit", part="calibrate")
+        said = Scorer.load(folder).score(cases["text"].to_list()).frame()
+        answers[task] = CalibrateAnswers(said["confidence"].to_numpy(), (said["label"] == cases["label"]).to_numpy())
+    return fit_handoff(answers, loop.settings.handoff)
+
+
+def _handoff_params(policy: "HandoffPolicy") -> dict[str, str]:
+    fitted = {f"{task}.{name}": str(value) for task, found in policy.thresholds.items() for name, value in found}
+    return {f"handoff.{name}": value for name, value in fitted.items()}
 
 
 def _build_and_judge(loop: Loop, members: Mapping[str, str], log: Callable[[str], None]) -> dg.MaterializeResult:
@@ -80,8 +103,8 @@ def _build_and_judge(loop: Loop, members: Mapping[str, str], log: Callable[[str]
         log(f"registering {about.release_id}")
         done = registry.register(
             RELEASE,
-            package_release(Path(built), release, probe=probe_texts(loop)),
-            RunRecord(experiment=RELEASE, name=about.release_id, params=_handoff_params(release)),
+            package_release(Path(built), release, probe=PROBE),
+            RunRecord(experiment=RELEASE, name=about.release_id, params=_handoff_params(about.handoff)),
             key=about.release_id,
             tags={MEMBERS_TAG: json.dumps({registered_name(task): version for task, version in members.items()})},
         )

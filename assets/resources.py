@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import dagster as dg
 from pydantic import PrivateAttr
@@ -14,12 +14,16 @@ from labeling.home import Home
 from training.registry.ledger import Ledger
 from training.registry.registry import ModelRegistry
 
+FAKE_DESK: Final = "fake-desk"
+"""Where the fake desk keeps its file, in the home."""
+
 
 class Loop(dg.ConfigurableResource):
     """One loop: its tables, settings, desk, registry and ledger.
 
     ``home`` is the home folder. ``now_is`` is what the clock says (ISO 8601 with a zone), so that a replay can live in
-    its own time; empty means the real time. ``desk`` chooses Label Studio or the fake that passes the same contract tests.
+    its own time; empty means the real time. ``desk`` chooses Label Studio, or the fake that passes the
+    same contract tests.
     """
 
     home: str
@@ -56,7 +60,7 @@ class Loop(dg.ConfigurableResource):
         if self.desk == "fake":
             from labeling.desk.fake import FakeReviewDesk
 
-            return FakeReviewDesk(self.folder.path / "fake-desk")
+            return FakeReviewDesk(self.folder.path / FAKE_DESK)
         from assets.services import label_studio_desk
 
         return label_studio_desk(self.folder, self.settings)

@@ -1,6 +1,7 @@
 """The review group: what the champion says, who reads which case, and what the answers settle to."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import cast
 
 import dagster as dg
 import numpy as np
@@ -11,8 +12,10 @@ from assets.pool import review_pool
 from assets.resources import Loop
 from labeling import tables as t
 from labeling.desk.cases import build_cases, review_rows
-from labeling.selection.policy import select_for_review
+from labeling.selection.novelty import measure_novelty
+from labeling.selection.policy import remaining_budget, select_for_review
 from labeling.settling.settle import settle
+from training.registry.standing import read_standing
 
 _OVERLAP = timedelta(minutes=5)
 """How far a fetch reaches back before the newest answer, for answers that were saved out of order."""
@@ -21,14 +24,9 @@ _OVERLAP = timedelta(minutes=5)
 @dg.asset(group_name="review", kinds={"deltalake"}, deps=[interactions])
 def features(loop: Loop) -> dg.MaterializeResult:
     """One vector per text from the frozen encoder, computed once per text."""
-    from training.encoder import load_encoder
-    from training.features import cached_features
-
     texts = loop.tables.read(t.INTERACTIONS, columns=["text"])["text"].unique(maintain_order=True)
     before = loop.tables.read(t.FEATURES, columns=["text_digest"]).height
-    if texts.len():
-        encoder = load_encoder(loop.settings.recipe.encoder)
-        cached_features(texts.to_list(), encoder=encoder, tables=loop.tables, key=loop.folder.key())
+    features_of(loop, texts)
     stored = loop.tables.read(t.FEATURES, columns=["text_digest"]).height
     return dg.MaterializeResult(metadata={"texts": texts.len(), "new": stored - before})
 
@@ -70,8 +68,10 @@ def reviews(loop: Loop) -> dg.MaterializeResult:
     if sent.is_empty():
         return collected(imported)
     known = loop.tables.read(t.REVIEWS, columns=["interaction_id", "answered_at"])
-    newest = known.join(sent, on="interaction_id", how="semi")["answered_at"].max()
-    answers = loop.open_desk().fetch(newest - _OVERLAP if newest is not None else None)
+    newest = cast("datetime | None", known.join(sent, on="interaction_id", how="semi")["answered_at"].max())
+    desk = loop.open_desk()
+    desk.open_project(loop.settings.taxonomy)
+    answers = desk.fetch(newest - _OVERLAP if newest is not None else None)
     fetched = review_rows(answers)
     merged = loop.tables.merge(t.REVIEWS, fetched)
     skipped = sum(answer.is_skipped for answer in answers)
@@ -104,15 +104,14 @@ def labels(loop: Loop) -> dg.MaterializeResult:
 @dg.asset(group_name="review", kinds={"deltalake"}, deps=[features, predictions, corrections, escalations, labels])
 def review_queue(loop: Loop) -> dg.MaterializeResult:
     """The cases that a person should read next, each with its reason."""
-    key, policy, now = loop.folder.key(), loop.settings.selection, loop.now()
-    pool = review_pool(loop.tables, key=key, champion=loop.open_registry().alias("cxloop-triage", "champion"))
-    queue = loop.tables.read(t.REVIEW_QUEUE, columns=["picked_at", "blind"])
-    today = queue.filter(~pl.col("blind"), pl.col("picked_at") > now - timedelta(days=1)).height
+    policy, now = loop.settings.selection, loop.now()
+    pool = review_pool(loop.tables, key=loop.folder.key(), champion=_champion(loop))
+    vectors = features_of(loop, pool["text"])
     picked = select_for_review(
-        pool,
-        pool_features(loop, pool),
+        pool.with_columns(nearest_labelled=measure_novelty(vectors, features_of(loop, _labelled_texts(loop)))),
+        vectors,
         policy=policy,
-        budget=max(0, policy.budget - today),
+        budget=remaining_budget(loop.tables.read(t.REVIEW_QUEUE), policy=policy, now=now),
         round=now.date().isoformat(),
         now=now,
         rng=np.random.default_rng(int(now.timestamp())),
@@ -122,23 +121,33 @@ def review_queue(loop: Loop) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"pool": pool.height, "picked": picked.height, **dict(reasons.iter_rows())})
 
 
-def pool_features(loop: Loop, pool: pl.DataFrame) -> np.ndarray:
-    """Return the pool's features in its order, as float32 of shape (n, d)."""
-    stored = loop.tables.read(t.FEATURES, columns=["text_digest", "feature"])
-    found = pool.select("text_digest").join(
-        stored.unique("text_digest"), on="text_digest", how="left", maintain_order="left"
-    )
-    return np.asarray(found["feature"].to_list(), dtype=np.float32)
+def _champion(loop: Loop) -> str | None:
+    """Return the version of the live release, None where there is none."""
+    return read_standing(loop.open_ledger().entries()).champion
+
+
+def _labelled_texts(loop: Loop) -> pl.Series:
+    read = loop.tables.read(t.LABELS, columns=["interaction_id"], where=pl.col("source") == "review").unique()
+    texts = loop.tables.read(t.INTERACTIONS, columns=["interaction_id", "text"])
+    return texts.join(read, on="interaction_id", how="semi")["text"].unique(maintain_order=True)
+
+
+def features_of(loop: Loop, texts: pl.Series) -> np.ndarray:
+    """Return the frozen encoder's features of ``texts``, (n, d) float32, kept from before where they can be."""
+    from training.encoder import load_encoder
+    from training.features import cached_features
+
+    encoder = load_encoder(loop.settings.recipe.encoder)
+    return cached_features(texts.to_list(), encoder=encoder, tables=loop.tables, key=loop.folder.key())
 
 
 @dg.asset(group_name="review", kinds={"deltalake", "labelstudio"}, deps=[review_queue])
 def review_tasks(loop: Loop) -> dg.MaterializeResult:
     """Where each case stands at the desk."""
-    cases = build_cases(loop.tables, champion=loop.open_registry().alias("cxloop-triage", "champion"))
-    if not cases:
+    if loop.tables.read(t.REVIEW_QUEUE, columns=["case_id"]).is_empty():
         return dg.MaterializeResult(metadata={"sent": 0})
     desk = loop.open_desk()
-    desk.open_project(loop.settings.taxonomy)
+    cases = build_cases(loop.tables, project=desk.open_project(loop.settings.taxonomy), champion=_champion(loop))
     sent = [
         {
             "case_id": done.case_id,

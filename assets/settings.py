@@ -6,8 +6,6 @@ from typing import Any, Final
 
 import dagster as dg
 from pydantic import Field, field_validator
-from training.judging.gates import GatePolicy
-from training.recipe import Recipe
 
 from labeling.config import Config, Section, load_config
 from labeling.errors import ConfigError
@@ -16,6 +14,8 @@ from labeling.sources.files import SourcesConfig
 from labeling.sources.redaction import RedactionRules
 from labeling.taxonomy import Taxonomy
 from serving.handoff import HandoffConfig
+from training.judging.gates import GatePolicy
+from training.recipe import Recipe
 
 Port = Field(ge=1, le=65535)
 

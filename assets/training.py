@@ -2,7 +2,9 @@
 
 import tempfile
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 import polars as pl
@@ -11,8 +13,17 @@ from assets.lineage import metadata_of
 from assets.resources import Loop
 from assets.review import labels
 from labeling import tables as t
+from labeling.digests import digest
+from labeling.errors import TrainingError
 from labeling.taxonomy import Task
 from labeling.vocabulary import CANNOT_TELL
+from training.registry.registry import PARITY_TAG, PASSED, RunRecord, registered_name
+
+if TYPE_CHECKING:
+    from training.candidate import Candidate
+
+PROBE: Final = ("Where is the parcel that I ordered?", "Thank you, that solved it!", "I want to cancel.", "hello??")
+"""What a registered model is asked before and after it was stored: our words, nobody's message."""
 
 
 def training_assets(task: Task) -> list[dg.AssetsDefinition]:
@@ -81,22 +92,62 @@ def _freeze(loop: Loop, task: Task) -> dg.MaterializeResult:
 
 def _train(loop: Loop, task: Task, training_set_id: str, log: Callable[[str], None]) -> dg.MaterializeResult:
     """Train on the frozen set and register the result; a version that exists is found, not trained again."""
-    from training.registry.registry import registered_name
+    from serving.package import package_task_model
+    from training.candidate import PARITY_TOLERANCE
+    from training.scoring import Scorer
 
     recipe, registry, name = loop.settings.recipe, loop.open_registry(), registered_name(task.name)
     key = digest({"training_set": training_set_id, "recipe": recipe.model_dump(mode="json")})
     found = registry.find(name, key=key)
     if found and found.tags.get(PARITY_TAG) == PASSED:
-        return dg.MaterializeResult(metadata={"version": found.version, "was": "registered before"})
-    with tempfile.TemporaryDirectory(prefix="cxloop-candidate-") as folder:
-        candidate = train_on(loop, task, training_set_id, folder=Path(folder), log=log)
-        package = package_task_model(candidate.folder, Scorer.load(candidate.folder), probe=_probe(loop))
-        done = registry.register(name, package, _run_record(task, training_set_id, candidate), key=key, tags={})
+        return dg.MaterializeResult(metadata={"version": found.version, "training_set_id": training_set_id})
+    with tempfile.TemporaryDirectory(prefix="cxloop-candidate-") as parent:
+        made = _fit(loop, task, training_set_id, Path(parent) / "model", log)
+        if made.parity_gap > PARITY_TOLERANCE:
+            raise TrainingError(
+                f"{task.name}: a saved model must answer as before within {PARITY_TOLERANCE:g}, found a difference of "
+                f"{made.parity_gap:.3g}: train again, and report the recipe if it stays"
+            )
+        package = package_task_model(made.folder, Scorer.load(made.folder), probe=PROBE)
+        done = registry.register(name, package, _record(task, training_set_id, made), key=key, tags={})
+    last = made.curves[made.chosen_epoch] if made.curves else None
+    figures = {"dev_accuracy": last.dev_accuracy} if last and isfinite(last.dev_accuracy) else {}
     return dg.MaterializeResult(
         metadata={
             "version": done.version.version,
             "training_set_id": training_set_id,
-            "parity_gap": done.parity.gap if done.parity else 0.0,
-            **candidate.figures,
+            "parity_gap": made.parity_gap,
+            "temperature": made.temperature,
+            "chosen_epoch": made.chosen_epoch,
+            **figures,
         }
+    )
+
+
+def _fit(loop: Loop, task: Task, training_set_id: str, folder: Path, log: Callable[[str], None]) -> "Candidate":
+    from training.candidate import train_candidate
+    from training.training_set import load_training_set
+
+    calibrate = settled_labels(loop, task.name, lot="audit", part="calibrate").select("text", "label")
+    return train_candidate(
+        load_training_set(loop.tables, training_set_id, task=task),
+        loop.tables.read(t.INTERACTIONS, columns=["interaction_id", "text"]),
+        calibrate=calibrate,
+        recipe=loop.settings.recipe,
+        folder=folder,
+        on_progress=lambda share, message: log(f"{task.name}: {message} ({share:.0%})"),
+    )
+
+
+def _record(task: Task, training_set_id: str, made: "Candidate") -> RunRecord:
+    curves = {
+        name: [getattr(epoch, name) for epoch in made.curves] for name in ("train_loss", "dev_accuracy", "dev_loss")
+    }
+    return RunRecord(
+        experiment=f"cxloop-{task.name}",
+        name=f"{task.name}-{training_set_id[:12]}",
+        params={name: str(value) for name, value in made.params.items()},
+        metrics={"temperature": made.temperature, "parity_gap": made.parity_gap},
+        curves=curves,
+        dataset=(f"{task.name}_training_set", training_set_id),
     )

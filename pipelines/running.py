@@ -102,7 +102,7 @@ class Runner:
             asked = definition.evaluate_tick(context).run_requests or []
         done = {run.tags.get("dagster/run_key") for run in self._instance.get_runs() if run.is_success}
         return [
-            self.run(definition.job_name, now=now, tags={**request.tags, **_key_tag(request.run_key)})
+            self.run(str(definition.job_name), now=now, tags={**request.tags, **_key_tag(request.run_key)})
             for request in asked
             if request.run_key is None or request.run_key not in done
         ]

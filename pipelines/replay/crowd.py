@@ -3,9 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
-
-import polars as pl
+from typing import Protocol
 
 from labeling.desk.annotating import Annotator, GivenAnswer, answer_cases, join
 from labeling.desk.fake import FakeReviewDesk
@@ -45,9 +43,7 @@ class LabelStudioCrowd:
             GivenAnswer(self._joined[answer.annotator], answer.desk_task_id, answer.labels, answer.lead_seconds)
             for answer in answers
         ]
-        return answer_cases(
-            self._url, given, on_progress=lambda done: tell(f"{done} of {len(given)} answers given")
-        )
+        return answer_cases(self._url, given, on_progress=lambda done: tell(f"{done} of {len(given)} answers given"))
 
 
 class FakeCrowd:

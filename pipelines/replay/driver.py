@@ -14,6 +14,7 @@ from labeling.sources.lots import LotPolicy, assign_lots
 from pipelines.replay.feed import Feed, Message, Week
 from pipelines.replay.state import ReplayState
 from pipelines.running import Runner
+from training.registry.registry import RELEASE, VERDICT_TAG
 
 
 class Narrator(Protocol):
@@ -31,6 +32,10 @@ class Narrator(Protocol):
 class People(Protocol):
     """The agents and annotators of a replay: simulated, each with stated error rates."""
 
+    def sit_down(self) -> None:
+        """Wait until the desk is there."""
+        ...
+
     def correct(self, messages: Sequence[Message], predictions: pl.DataFrame) -> list[dict[str, Any]]:
         """Return the correction events that agents make on what they were shown."""
         ...
@@ -44,7 +49,7 @@ class People(Protocol):
         ...
 
     def answer_cases(self, waiting: pl.DataFrame, messages: Mapping[str, Message], tell: Callable[[str], None]) -> int:
-        """Answer every case of REVIEW_TASKS joined with REVIEW_QUEUE at the desk; return how many answers were given."""
+        """Answer ``waiting``, REVIEW_TASKS joined with REVIEW_QUEUE, at the desk; return how many answers were new."""
         ...
 
 
@@ -65,16 +70,15 @@ class Plan:
 
 
 class Driver:
-    """Plays one plan from where its state says it stopped."""
+    """Plays one plan from where its state says it stopped.
+
+    ``weeks`` are the history, cut to what was labelled of it, and the weeks; ``messages`` are theirs, by id.
+    """
 
     def __init__(self, plan: Plan, state: ReplayState, runner: Runner, narrator: Narrator) -> None:
         self.plan, self.state, self.runner, self.narrator = plan, state, runner, narrator
+        self.weeks = (self._labelled_history(), *plan.feed.weeks)
         self.messages = {message.interaction_id: message for week in self.weeks for message in week.messages}
-
-    @property
-    def weeks(self) -> tuple[Week, ...]:
-        """The history and the weeks, with the history cut to what was labelled."""
-        return (self._labelled_history(), *self.plan.feed.weeks)
 
     def play(self) -> ReplayState:
         """Play every phase that is not done yet; each may be killed and played again."""
@@ -122,10 +126,12 @@ class Driver:
         self.narrator.tell(f"agents made {len(corrections)} corrections, took over {len(escalations)} times")
 
     def _select(self, week: Week) -> None:
+        self.plan.people.sit_down()
         self.runner.run("review_job", now=week.ends_at)
         self.narrator.tell(f"{self._waiting().height} cases went to people")
 
     def _people(self, week: Week) -> None:
+        self.plan.people.sit_down()
         answered = self.plan.people.answer_cases(self._waiting(), self.messages, self.narrator.tell)
         self.runner.run("review_job", now=week.ends_at)
         self.narrator.tell(f"people gave {answered} answers")
@@ -135,15 +141,16 @@ class Driver:
         self.narrator.tell("models were trained and judged" if runs else "too few new labels to retrain")
 
     def _decide(self, week: Week) -> None:
-        from training.registry.registry import RELEASE
-
-        waiting = self.runner.loop(week.ends_at).open_registry().aliases(RELEASE).get("challenger")
-        if waiting is None:
-            self.narrator.tell("no challenger passed its gates")
-            return
-        self.plan.approve(waiting)
-        self.runner.evaluate("aliases_sensor", now=week.ends_at)
-        self.narrator.tell(f"release {waiting} was approved and is the champion")
+        registry = self.runner.loop().open_registry()
+        waiting = registry.aliases(RELEASE).get("challenger")
+        if waiting:
+            self.plan.approve(waiting)
+            self.runner.evaluate("aliases_sensor", now=week.ends_at)
+        champion = registry.aliases(RELEASE).get("champion", "")
+        judged = registry.versions(RELEASE)
+        verdict = judged[-1].tags.get(VERDICT_TAG, "") if judged else ""
+        self.state = self.state.ended(week.number, champion=champion, verdict=verdict)
+        self.narrator.tell(f"release {champion} is the champion" if champion else "no release passed its gates yet")
 
     def _predictions(self, week: Week) -> pl.DataFrame:
         ids = pl.Series([message.interaction_id for message in week.messages])

@@ -17,13 +17,15 @@ class ReplayState(Config):
     """One replay's identity and progress.
 
     ``plan`` is everything that decides what happens; a command with another plan is another replay. ``seconds`` maps
-    ``week:phase`` to the time it took; a phase that stands there is done.
+    ``week:phase`` to the time it took; a phase that stands there is done. ``outcomes`` maps week to what it ended
+    with: ``champion`` (a version, "" for none) and ``verdict`` (what the gates said).
     """
 
     schema_version: int = Field(default=1, ge=1, le=1)
     plan: dict[str, Any]
     start: datetime
-    seconds: dict[str, float] = {}
+    seconds: dict[str, float] = Field(default_factory=dict)
+    outcomes: dict[str, dict[str, str]] = Field(default_factory=dict)
     finished: bool = False
 
     def save(self, home: Home) -> None:
@@ -35,6 +37,15 @@ class ReplayState(Config):
     def done(self, step: str, seconds: float) -> "ReplayState":
         """Return the state after ``step``."""
         return self.model_copy(update={"seconds": {**self.seconds, step: seconds}})
+
+    def ended(self, week: int, *, champion: str, verdict: str) -> "ReplayState":
+        """Return the state after ``week`` was decided on."""
+        outcome = {str(week): {"champion": champion, "verdict": verdict}}
+        return self.model_copy(update={"outcomes": {**self.outcomes, **outcome}})
+
+
+def _path(home: Home) -> Path:
+    return home.path / _FILE
 
 
 def load_state(home: Home) -> ReplayState | None:
@@ -66,7 +77,3 @@ def require_own(home: Home, plan: dict[str, Any]) -> ReplayState | None:
             "give the same options again to go on, or name another folder with CXLOOP_HOME"
         )
     return state
-
-
-def _path(home: Home) -> Path:
-    return home.path / _FILE

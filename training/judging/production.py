@@ -53,7 +53,7 @@ def estimate_served_accuracy(
         return TooFew(task, cases.height)
     right = int((cases["label"] == cases["truth"]).sum())
     low, high = proportion_confint(right, cases.height, method="wilson")
-    return ServedAccuracy(task, cases.height, right / cases.height, float(low), float(high))
+    return ServedAccuracy(task, cases.height, right / cases.height, float(low), float(high))  # pyright: ignore
 
 
 @dataclass(frozen=True)

@@ -193,7 +193,12 @@ class MlflowRegistry:
         from mlflow.entities import Metric, Param
 
         points = [(name, value, 0) for name, value in metrics.items()]
-        points += [(name, value, step) for name, curve in curves.items() for step, value in enumerate(curve)]
+        points += [
+            (name, value, step)
+            for name, curve in curves.items()
+            for step, value in enumerate(curve)
+            if not math.isnan(value)
+        ]
         if bad := sorted({name for name, value, _ in points if not math.isfinite(value)}):
             raise RegistryError(f"metrics must be finite numbers, found others in {', '.join(bad)}: leave them out")
         now = int(datetime.now(UTC).timestamp() * 1000)

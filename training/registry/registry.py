@@ -69,7 +69,7 @@ class RunRecord:
         name: the run's name.
         params: recipe and seed, as text.
         metrics: single figures, finite.
-        curves: figures by step, the first step being 0.
+        curves: figures by step, the first step being 0; not-a-number where a step has none.
         documents: file name to text (a scorecard, a recipe).
         dataset: the training set's id and digest, None where the model has none of its own.
         tags: anything else worth finding it by.

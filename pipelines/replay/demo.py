@@ -1,0 +1,41 @@
+"""What ``cxloop demo`` plays: Larkfield, a fictional phone and broadband company."""
+
+from typing import Final
+
+from labeling.config import load_config
+from labeling.taxonomy import Taxonomy
+from pipelines.packaged import configs_folder
+from pipelines.replay.feed import play_feed
+from pipelines.replay.people import SimulatedPeople
+from pipelines.replay.playing import Script
+from pipelines.replay.rates import DemoConfig
+
+_SEED_LABELS: Final = 110
+_LIVE_TEXTS: Final = (
+    "hi, my phone got stolen on the train this morning, please stop anyone using my number!!",
+    "could you tell me why this month's bill is twelve pounds more than usual?",
+    "do you happen to know a good pizza place around here",
+)
+
+
+def demo_script(*, seed: int, desk: str) -> Script:
+    """Return the demo's script.
+
+    Args:
+        seed: decides every message, answer and mistake.
+        desk: label_studio or fake.
+    """
+    config = load_config(configs_folder() / "demo.yaml", DemoConfig)
+    taxonomy = load_config(configs_folder() / "taxonomy.yaml", Taxonomy)
+    return Script(
+        title="Larkfield's support messages",
+        options={"kind": "demo", "seed": seed, "desk": desk},
+        seed=seed,
+        desk=desk,
+        weeks=config.feed.weeks,
+        seed_labels=_SEED_LABELS,
+        changes={"selection.yaml": {"budget": 80}},
+        feed=lambda start: play_feed(seed, start, rates=config.feed),
+        people=lambda crowd: SimulatedPeople(config, taxonomy, seed=seed, crowd=crowd),
+        live_texts=_LIVE_TEXTS,
+    )

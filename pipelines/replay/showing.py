@@ -1,0 +1,59 @@
+"""Play a replay in front of somebody: progress, the table, the report, and what to try next."""
+
+import io
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from datetime import UTC, datetime
+
+import typer
+
+from labeling.home import Home
+from pipelines.commands.promote import promote
+from pipelines.replay.narration import ConsoleNarrator
+from pipelines.replay.playing import Script, play_script
+from pipelines.replay.report import phase_table, week_table, write_report
+from pipelines.replay.results import ReplayResult
+from pipelines.terminal import console, say, say_next
+
+_REVIEWER = "demo-reviewer"
+_STOPPED = 130
+
+
+def show_replay(script: Script, home: Home) -> ReplayResult:
+    """Play ``script`` in ``home`` and show what it came to.
+
+    Raises:
+        typer.Exit: Ctrl-C stopped it; the message says how to go on.
+        CxloopError: a step failed.
+    """
+    shown = console()
+    say(f"{script.title}, in {home.path}", style="bold")
+    try:
+        result = play_script(script, home, ConsoleNarrator(shown), now=datetime.now(UTC), approve=_approver(home))
+    except KeyboardInterrupt:
+        say("Stopped. Nothing is lost: the same command goes on from here.", style="yellow")
+        raise typer.Exit(_STOPPED) from None
+    report = home.reports / "replay.html"
+    write_report(result, report)
+    shown.print(week_table(result), phase_table(result), sep="\n")
+    for said in result.predictions:
+        answers = ", ".join(f"{task} {label} ({sure:.0%})" for task, (label, sure) in said.answers.items())
+        say(f"“{said.text}”", style="italic")
+        say(f"  {answers}; " + (f"steps aside: {said.reason}" if said.handoff else "answers itself"))
+    say(f"Report with plots: {report}")
+    say_next(
+        "`cxloop up` opens the runs, the models and the cases of this home",
+        "`cxloop status` says which release is champion and what waits",
+        "`cxloop rollback --reviewer YOU --note WHY` takes the champion back",
+    )
+    return result
+
+
+def _approver(home: Home) -> Callable[[str], None]:
+    """Return the demo's reviewer, who uses the command that a person would use."""
+
+    def approve(version: str) -> None:
+        with redirect_stdout(io.StringIO()):  # its lines would stand in the middle of a phase
+            promote(version, reviewer=_REVIEWER, note="The gates say promote; approved in a replay.", home=home.path)
+
+    return approve
