@@ -1,5 +1,6 @@
 """``cxloop run``: one job, here and now."""
 
+import re
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
@@ -38,6 +39,8 @@ _NEXT = {
     Job.MAINTAIN: ("`cxloop status`",),
 }
 _LOOK_SECONDS = 0.5
+_DIGEST_LENGTH = 12
+_FACT_LENGTH = 60
 
 
 def run(
@@ -102,13 +105,27 @@ class _Watch:
 
 
 def _facts(done: "dg.ExecuteInProcessResult") -> list[tuple[str, str]]:
-    """Return what each asset said of what it made: its name and its figures."""
+    """Return what each asset said of what it made: its name and its figures; longer texts stand on Dagster's page."""
     events = (event for event in done.all_events if event.is_step_materialization)
     made = [event.step_materialization_data.materialization for event in events]
     return [
         (
             asset.asset_key.to_user_string(),
-            ", ".join(f"{name.replace('_', ' ')} {value.value}" for name, value in asset.metadata.items()),
+            ", ".join(
+                f"{name.replace('_', ' ')} {fact}"
+                for name, value in asset.metadata.items()
+                if (fact := _brief(value.value))
+            ),
         )
         for asset in made
     ]
+
+
+def _brief(value: object) -> str:
+    """Return a figure or a word in a few characters, "" where that cannot be done."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    text = str(value)
+    if re.fullmatch(r"[0-9a-f]{32,}", text):
+        return text[:_DIGEST_LENGTH]
+    return text if len(text) <= _FACT_LENGTH and "\n" not in text else ""
