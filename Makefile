@@ -71,7 +71,7 @@ define make_environment
 	fi; \
 	echo "Setting up $(1) with $(PYTHON) ($(2), once)"; \
 	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "cxloop needs Python 3.11 or later, found $$("$(PYTHON)" --version 2>&1): name another with make PYTHON=/path/to/python" >&2; \
+		echo "cxloop needs Python 3.11 or later, found $$("$(PYTHON)" --version 2>&1 | head -n 1): name another with make PYTHON=/path/to/python" >&2; \
 		exit 1; \
 	}; \
 	"$(PYTHON)" -m venv $(1)
