@@ -76,6 +76,7 @@ class Answer:
 class ReviewDesk(Protocol):
     """Where cases go and answers come from. Every call may be repeated: the effect happens once.
 
+    ``open_project`` comes first in every process, and again after ``DeskRefused`` told that the project is gone.
     All methods raise ``DeskUnavailable`` where the desk does not answer (run the step again) and ``DeskRefused``
     where it never will.
     """
@@ -89,7 +90,11 @@ class ReviewDesk(Protocol):
         ...
 
     def fetch(self, since: datetime | None) -> list[Answer]:
-        """Return the answers given or changed at or after ``since`` (all where None), oldest first, no drafts."""
+        """Return the answers given or changed at or after ``since`` (all where None), oldest first, no drafts.
+
+        Times are the desk's own. Reach back a few minutes behind the newest answer known, because answers can be
+        saved out of order, and take an ``answer_id`` seen before as that answer amended.
+        """
         ...
 
     def count_waiting(self) -> int:

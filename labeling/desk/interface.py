@@ -167,19 +167,16 @@ def render_guide(taxonomy: Taxonomy) -> str:
         "<p>Read the conversation, then answer every question about the customer's <b>last</b> message. The model's "
         "suggestion is already selected where there is one: it is often wrong, so read first. "
         "<b>Ctrl+Enter</b> submits; one key changes an answer; pressing the key of a selected answer again unselects "
-        "it. Choose “Cannot tell” where nobody could know. Skip only what you should not read.</p>"
+        "it. Choose “Cannot tell” where nobody could know. Skip only what you should not read.<br><br></p>"
     ]
     for task in taxonomy.tasks:
-        rows = "".join(_guide_row(label, keys[task.name].get(label.name, "")) for label in task.labels)
-        parts.append(
-            f"<h3>{escape(task.question)}</h3><table><tr><th>Key</th><th>Answer</th><th>Meaning</th></tr>{rows}</table>"
-        )
+        parts.append(f"<h3>{escape(task.question)}</h3><br>")
+        parts.extend(_explain(label, keys[task.name].get(label.name)) for label in task.labels)
     return "".join(parts)
 
 
-def _guide_row(label: Label, key: str) -> str:
-    examples = "".join(f"<br/><i>“{escape(example)}”</i>" for example in label.examples)
-    return (
-        f"<tr><td><code>{escape(key)}</code></td><td>{escape(label.title)}</td>"
-        f"<td>{escape(label.description)}{examples}</td></tr>"
-    )
+def _explain(label: Label, key: str | None) -> str:
+    """Return one label's paragraph; Label Studio takes styles out of the guide and margins off its paragraphs."""
+    shown = f" <code>[{escape(key)}]</code>" if key else ""
+    examples = "".join(f"<br><i>“{escape(example)}”</i>" for example in label.examples)
+    return f"<p><b>{escape(label.title)}</b>{shown} {escape(label.description)}{examples}<br><br></p>"

@@ -41,7 +41,7 @@ class LabelStudioDesk:
     Args:
         url: the server's address.
         token: a legacy token or a personal access token of a member.
-        project_title: the title of the project.
+        project_title: the title of the project, 3 to 50 characters.
     """
 
     def __init__(self, url: str, token: str, *, project_title: str) -> None:
@@ -90,7 +90,8 @@ class LabelStudioDesk:
     def fetch(self, since: datetime | None) -> list[Answer]:
         """Return the answers given or changed at or after ``since`` (all where None), oldest first, no drafts.
 
-        Answers are read whose saving was cut short by a killed server, too.
+        Answers whose saving was cut short by a killed server are read, too, and their tasks are marked as finished
+        where Label Studio missed it (it also miscounts two answers of the same instant), so that nobody is asked again.
 
         Raises:
             DeskUnavailable: the server does not answer.
@@ -98,6 +99,8 @@ class LabelStudioDesk:
         """
         project, taxonomy = self._project()
         tasks = self._answered(project, since)
+        for task in tasks:
+            self._finish(task)
         people = self._api.list_people() if tasks else {}
         answers = [answer for task in tasks for answer in read_answers(task, taxonomy, people)]
         recent = [answer for answer in answers if since is None or answer.answered_at >= since]
@@ -153,6 +156,13 @@ class LabelStudioDesk:
 
         with ThreadPoolExecutor(_PARALLEL) as pool:
             list(pool.map(change, (case for case in cases if found[case.case_id][1] != case.overlap)))
+
+    def _finish(self, task: Mapping[str, Any]) -> None:
+        given = [one for one in task["annotations"] if not one["was_cancelled"]]
+        enough = len({one["completed_by"] for one in given}) >= task["overlap"]
+        if enough and not task["is_labeled"]:
+            counts = {"total_annotations": len(given), "cancelled_annotations": len(task["annotations"]) - len(given)}
+            self._api.change_task(task["id"], {"is_labeled": True, **counts})
 
     def _answered(self, project: int, since: datetime | None) -> list[dict[str, Any]]:
         """Return tasks with an answer newer than ``since``, in full.

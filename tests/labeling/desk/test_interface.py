@@ -94,6 +94,7 @@ def test_the_guide_explains_each_label_with_its_key_and_examples():
     guide = render_guide(TAXONOMY)
     for task in TAXONOMY.tasks:
         for label in task.labels:
-            assert f"<code>{page_keys(TAXONOMY)[task.name][label.name]}</code></td><td>{label.title}</td>" in guide
+            key = page_keys(TAXONOMY)[task.name][label.name]
+            assert f"<b>{label.title}</b> <code>[{key}]</code> {label.description}" in guide
     assert "<i>“Hm?”</i>" in guide
     assert "Ctrl+Enter" in guide
