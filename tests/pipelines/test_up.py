@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -19,6 +19,7 @@ from assets.settings import load_settings
 from labeling.home import Home
 from pipelines.new_home import make_home
 from pipelines.processes import LOOPBACK, find_port, is_answering
+from tests.label_studio_fixture import PASSWORD, TOKEN
 
 COMMAND = (sys.executable, "-c", "from pipelines.cli import main; main()")
 ELSEWHERE = "http://127.0.0.1:9"
@@ -136,11 +137,14 @@ def test_everything_is_stopped_where_one_program_does_not_start(home: Home, tmp_
 
 
 @pytest.mark.label_studio
-def test_kill_minus_nine_leaves_none_of_three_pages_running(home: Home, tmp_path: Path) -> None:
+def test_kill_minus_nine_leaves_none_of_three_pages_running(
+    home: Home, tmp_path: Path, fresh_label_studio: Callable[[Path], Path]
+) -> None:
     ports = {name: {"port": find_port(start)} for name, start in (("mlflow", 25_000), ("label_studio", 26_000))}
     change_settings(home, **ports)
     change_settings(home, mlflow={"tracking_uri": ""}, label_studio={"url": ""})
-    up = Up(home, tmp_path / "out")
+    fresh_label_studio(home.label_studio)
+    up = Up(home, tmp_path / "out", CXLOOP_LABEL_STUDIO_TOKEN=TOKEN, CXLOOP_LABEL_STUDIO_PASSWORD=PASSWORD)
     shown = up.wait_until_up(300)
     pages = dict(re.findall(r"^(\S.*?) +(http://\S+)$", shown, flags=re.MULTILINE))
     assert set(pages) == {"Dagster", "MLflow", "Label Studio"}
