@@ -10,7 +10,14 @@ from pipelines.replay.people import SimulatedPeople
 from pipelines.replay.playing import Script
 from pipelines.replay.rates import DemoConfig
 
-_SEED_LABELS: Final = 110
+_SEED_LABELS: Final = 200
+"""About eight an intent: a first champion that is useful, and has much to learn."""
+_CHANGES: Final = {
+    "selection.yaml": {"budget": 80, "lots": {"parts": {"calibrate": 0.4, "test": 0.4, "estimate": 0.2}}},
+    "handoff.yaml": {"promised_error_share": 0.25, "confidence": 0.8, "min_cases": 20},
+}
+"""Settings for a company this small: fewer cases a day, and a promise that a few dozen calibrate cases can show."""
+
 _LIVE_TEXTS: Final = (
     "hi, my phone got stolen on the train this morning, please stop anyone using my number!!",
     "could you tell me why this month's bill is twelve pounds more than usual?",
@@ -34,7 +41,7 @@ def demo_script(*, seed: int, desk: str) -> Script:
         desk=desk,
         weeks=config.feed.weeks,
         seed_labels=_SEED_LABELS,
-        changes={"selection.yaml": {"budget": 80}},
+        changes=_CHANGES,
         feed=lambda start: play_feed(seed, start, rates=config.feed),
         people=lambda crowd: SimulatedPeople(config, taxonomy, seed=seed, crowd=crowd),
         live_texts=_LIVE_TEXTS,

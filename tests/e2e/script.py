@@ -1,0 +1,43 @@
+"""A demo small enough for tests, and a program that plays it: ``python -m tests.e2e.script HOME DESK``."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+from labeling.home import Home
+from pipelines.replay.demo import demo_script
+from pipelines.replay.feed import FeedRates, play_feed
+from pipelines.replay.showing import show_replay
+
+RATES = FeedRates(weeks=2, history=520, weekly=60)
+CHANGES = {
+    "settings.yaml": {"retrain": {"min_new_labels": 10, "recipe": "smoke"}},
+    "selection.yaml": {"budget": 20, "lots": {"audit_share": 0.4}},
+    "gates.yaml": {"min_cases": 30, "margin": 0.2, "alpha": 0.2},
+    "handoff.yaml": {"promised_error_share": 0.4, "confidence": 0.8, "min_cases": 15},
+}
+
+
+def small_script(desk: str, seed: int = 3):
+    """Return a demo of two short weeks."""
+    return dataclasses.replace(
+        demo_script(seed=seed, desk=desk),
+        weeks=RATES.weeks,
+        seed_labels=150,
+        changes=CHANGES,
+        feed=lambda start: play_feed(seed, start, rates=RATES),
+    )
+
+
+def main() -> None:
+    """Play it."""
+    from labeling.errors import CxloopError
+
+    try:
+        show_replay(small_script(sys.argv[2]), Home(Path(sys.argv[1])))
+    except CxloopError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
