@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
-from importlib.util import find_spec
 from typing import Annotated, Any, Final
 
 import typer
@@ -66,8 +65,7 @@ def _command(name: str) -> Callable[..., Any]:
 
 
 for _name, _panel in _COMMANDS.items():
-    if find_spec(f"pipelines.commands.{_name}"):
-        app.command(_name, rich_help_panel=_panel)(_command(_name))
+    app.command(_name, rich_help_panel=_panel)(_command(_name))
 
 app.add_typer(import_module("pipelines.commands.config").app, name="config", rich_help_panel=_WORK)
 

@@ -109,18 +109,8 @@ def embedded_label_studio(home: Home, *, port: int | None, tell: Tell) -> Iterat
         DeskError: it is not installed, does not start, or was made with another token.
     """
     token, password = home.secret("CXLOOP_LABEL_STUDIO_TOKEN"), home.secret("CXLOOP_LABEL_STUDIO_PASSWORD")
-    server = start_server(home.label_studio, token=token, password=password, port=port, on_progress=tell)
-    is_ours = server.guardian is not None
-    address = home.run / "label-studio.json"
-    if is_ours:
-        address.parent.mkdir(parents=True, exist_ok=True)
-        address.write_text(json.dumps({"url": server.url}), encoding="utf-8")
-    try:
+    with start_server(home.label_studio, token=token, password=password, port=port, on_progress=tell) as server:
         yield server
-    finally:
-        if is_ours:
-            address.unlink(missing_ok=True)
-        server.stop()
 
 
 def describe_sign_in(home: Home) -> str:
