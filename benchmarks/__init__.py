@@ -1,0 +1,1 @@
+"""Benchmarks: one file a question, against a named peer in the same run, results as JSON."""
