@@ -47,6 +47,7 @@ bench: install ## Run every benchmark over the data sets in DATA (../shared/data
 		echo "benchmark $$name"; \
 		$(VENV)/bin/python -m "benchmarks.$$name" --data "$(DATA)"; \
 	done
+	@$(VENV)/bin/python -m benchmarks.harness.document
 
 clean: ## Remove the environments and what tools left; a home folder (.cxloop) stays
 	rm -rf $(VENV) $(DESK_VENV) dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -23,7 +23,7 @@ import numpy as np
 from rich.console import Console
 from scipy import stats
 
-from benchmarks.results import FOLDER, Figure, SeedResults, write_result
+from benchmarks.harness.results import FOLDER, Figure, SeedResults, write_result
 from labeling import tables as t
 from labeling.config import load_config
 from labeling.home import Home

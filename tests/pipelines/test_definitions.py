@@ -7,6 +7,7 @@ import pytest
 
 from assets.resources import Loop
 from assets.settings import load_settings
+from labeling.desk.interface import render_page
 from labeling.home import Home
 from labeling.taxonomy import Label, Task, Taxonomy
 from pipelines.definitions import assemble, build_definitions
@@ -72,3 +73,6 @@ def test_a_third_task_gets_its_assets_and_checks_from_yaml_alone(home):
     assert "urgency_candidate" in found["assets"]["release_challenger"]["after"]
     assert found["checks"]["urgency_candidate:parity"] == "blocks"
     assert "urgency_candidate" in found["jobs"]["retrain_job"]
+    page = render_page(taxonomy)
+    assert 'name="urgency"' in page
+    assert "How urgent is it?" in page
