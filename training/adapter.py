@@ -86,14 +86,17 @@ class AdaptedEncoder:
             model.embeddings, model.encoder.layer = embeddings, layers
         return pool_mean(hidden, mask)
 
-    def features(self, rows: np.ndarray | None = None) -> np.ndarray:
-        """Return the features of ``rows`` (all taken in by default), (len(rows), d) float32, outside of training."""
+    def features(self, rows: np.ndarray | None = None, *, in_bf16: bool = False) -> np.ndarray:
+        """Return the features of ``rows`` (all taken in by default), (len(rows), d) float32, outside of training.
+
+        ``in_bf16`` is twice as fast, good to two digits or three: to compare epochs by, not to fit what is kept.
+        """
         import torch
 
         wanted = np.arange(len(self._tokens.ids)) if rows is None else rows
         features = np.empty((len(wanted), self._encoder.dimension), dtype=np.float32)
         self.adapter.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(self._model.device.type, torch.bfloat16, enabled=in_bf16):
             for batch in plan_batches(self.lengths[wanted], batch_tokens=_BATCH_TOKENS):
                 features[batch] = self.encode(wanted[batch]).cpu().numpy()
         return features

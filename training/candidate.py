@@ -13,6 +13,7 @@ from training.batches import Progress
 from training.calibration import fit_temperature
 from training.encoder import Encoder, load_encoder
 from training.finetune import Epoch, Examples, Finetuned, finetune
+from training.heads import apply_head
 from training.model_folder import ModelDescription, save_model
 from training.recipe import Recipe
 from training.scoring import Scorer, softmax
@@ -21,7 +22,7 @@ from training.training_set import TrainingSet, to_dataset
 PARITY_TOLERANCE: Final = 1e-3
 """The largest difference in a probability that saving and loading may make; measured ones are about 1e-6."""
 
-_PARITY_TEXTS: Final = 200
+_PARITY_TEXTS: Final = 32
 _MIN_CALIBRATE: Final = 30
 """Fewer cases say less of a temperature than 1 does."""
 
@@ -96,6 +97,7 @@ def train_candidate(
         "train_rows": len(train.texts),
         "dev_rows": len(dev.texts),
         "chosen_epoch": trained.chosen_epoch,
+        "inverse_penalty": trained.inverse_penalty,
         "temperature": temperature,
         "temperature_source": source,
     }
@@ -118,7 +120,7 @@ def _find_temperature(
 
 def _logits(trained: Finetuned, texts: Sequence[str]) -> np.ndarray:
     trained.adapted.take_in(texts)
-    return trained.adapted.features() @ trained.head[0].T + trained.head[1]
+    return apply_head(trained.adapted.features(), trained.head)
 
 
 def _save(

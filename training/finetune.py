@@ -1,4 +1,4 @@
-"""The training loop: a logistic regression first, then a LoRA adapter moves the features under it (LP-FT)."""
+"""The training loop: a logistic regression, a LoRA adapter that moves the features under it, and a new regression."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -11,15 +11,12 @@ import numpy as np
 from labeling.errors import TrainingError
 from training.adapter import AdaptedEncoder
 from training.batches import Progress, plan_batches
-from training.calibration import fit_temperature, negative_log_likelihood
 from training.encoder import Encoder
-from training.heads import fit_head
+from training.heads import Head, apply_head, calibrated_loss, choose_penalty, cut_folds, fit_head
 from training.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch
-
-Head = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -49,14 +46,16 @@ class Epoch:
 class Finetuned:
     """A trained model in memory.
 
-    ``chosen_epoch`` 0 is the logistic regression as it was. ``dev_logits`` (dev, labels) come from a model that has
-    not seen dev, also where the final one was refitted on it; None where dev was too small to be kept apart.
+    ``inverse_penalty`` is the head's, as chosen on rows held out. ``chosen_epoch`` 0 is the logistic regression as it
+    was. ``dev_logits`` (dev, labels) come from a model that has not seen dev, also where the final one was refitted
+    on it; None where dev was too small to be kept apart.
     """
 
     adapted: AdaptedEncoder
     head: Head
     curves: tuple[Epoch, ...]
     chosen_epoch: int
+    inverse_penalty: float
     dev_logits: np.ndarray | None
 
 
@@ -72,11 +71,14 @@ def finetune(
 ) -> Finetuned:
     """Train a model of the labels ``names``.
 
-    The head starts as a logistic regression on frozen features (epoch 0), then adapter and head are trained together
-    (LP-FT: Kumar et al., 2022). The epoch with the best dev accuracy is kept, the smaller dev loss breaking ties
-    and the earlier epoch after that; so the result is never worse on dev than the logistic regression. With
-    ``recipe.refit`` the model is then trained again on train and dev for that many epochs. Where dev has fewer than
-    ``recipe.min_dev`` rows it cannot choose: ``recipe.fixed_epochs`` are trained, on dev too if ``recipe.refit``.
+    The head starts as a logistic regression on frozen features (epoch 0); then adapter and head are trained together
+    (LP-FT: Kumar et al., 2022), and after each epoch a logistic regression on the features as they then are is the
+    model's head: where labels are few, the head that was trained along has seen too little to beat it.
+
+    Of the epochs whose dev accuracy is no lower than epoch 0's, the one of the smallest dev loss is kept, so the
+    result is never worse on dev than its start. With ``recipe.refit`` the model is then trained again on train and
+    dev for that many epochs. Where dev has fewer than ``recipe.min_dev`` rows it cannot choose:
+    ``recipe.fixed_epochs`` are trained, on dev too if ``recipe.refit``.
 
     Chance comes from ``seed`` alone: one machine gives one result.
 
@@ -97,21 +99,24 @@ def finetune(
     loop = _Loop(adapted, train, dev, names=names, recipe=recipe, seed=seed, on_progress=on_progress)
     if len(dev.texts) < recipe.min_dev:
         rows = loop.everything if recipe.refit else loop.train_rows
+        loop.choose_penalty(
+            rows, cut_folds(loop.targets[rows], folds=recipe.head.folds, rng=np.random.default_rng(seed))
+        )
         curves, head = loop.run(rows, epochs=recipe.fixed_epochs, schedule=recipe.fixed_epochs)
-        return Finetuned(adapted, head, curves, recipe.fixed_epochs, None)
+        return Finetuned(adapted, head, curves, recipe.fixed_epochs, loop.inverse_penalty, None)
+    loop.choose_penalty(loop.everything, [loop.dev_rows])
     choice = loop.choose()
-    head = choice.head
     if recipe.refit:
         _, head = loop.run(loop.everything, epochs=choice.epoch, schedule=recipe.epochs, done=0.5)
     else:
         adapted.restore(choice.adapter)
-    return Finetuned(adapted, head, choice.curves, choice.epoch, choice.dev_logits)
+        head = loop.fit(loop.train_rows, choice.epoch)
+    return Finetuned(adapted, head, choice.curves, choice.epoch, loop.inverse_penalty, choice.dev_logits)
 
 
 @dataclass(frozen=True)
 class _Choice:
     epoch: int
-    head: Head
     adapter: "list[torch.Tensor]"
     dev_logits: np.ndarray
     curves: tuple[Epoch, ...]
@@ -133,23 +138,34 @@ class _Loop:
     ) -> None:
         place = {name: position for position, name in enumerate(names)}
         self._adapted, self._recipe, self._seed, self._on_progress = adapted, recipe, seed, on_progress
-        self._names = names
-        self._labels = [*train.labels, *dev.labels]
-        self._targets = np.array([place[label] for label in self._labels])
+        self.targets = np.array([place[label] for label in (*train.labels, *dev.labels)])
         self._weights = np.array([*train.weights, *dev.weights], dtype=np.float64)
         self._frozen = adapted.features()
-        self.everything = np.arange(len(self._labels))
-        self.train_rows, self._dev_rows = np.split(self.everything, [len(train.texts)])
+        self.everything = np.arange(len(self.targets))
+        self.train_rows, self.dev_rows = np.split(self.everything, [len(train.texts)])
+        self.inverse_penalty = math.nan
+
+    def choose_penalty(self, rows: np.ndarray, held_out: Sequence[np.ndarray]) -> None:
+        """Set the penalty of every head from the frozen features of ``rows``; ``held_out`` counts within them."""
+        self.inverse_penalty = choose_penalty(
+            self._frozen[rows],
+            self.targets[rows],
+            self._weights[rows],
+            held_out=held_out,
+            recipe=self._recipe.head,
+        )
 
     def choose(self) -> _Choice:
         """Train on train, and return the best epoch on dev with its weights."""
+        in_bf16 = uses_bf16(self._recipe.precision, self._adapted.parameters[0].device.type)
         best: _Choice | None = None
         curves: list[Epoch] = []
-        for epoch, loss, head in self._epochs(self.train_rows, self._recipe.epochs):
-            logits = _logits(self._adapted.features(self._dev_rows), head)
+        for epoch, loss in self._epochs(self.train_rows, self._recipe.epochs):
+            head = self.fit(self.train_rows, epoch, in_bf16=in_bf16)
+            logits = apply_head(self._features(self.dev_rows, epoch, in_bf16=in_bf16), head)
             curves.append(self._measure(epoch, loss, logits))
-            if best is None or _is_better(curves[-1], curves[best.epoch]):
-                best = _Choice(epoch, head, self._adapted.state(), logits, ())
+            if best is None or _is_better(curves[-1], curves[best.epoch], start=curves[0]):
+                best = _Choice(epoch, self._adapted.state(), logits, ())
             share = epoch / max(self._recipe.epochs, 1)
             self._tell(share / 2 if self._recipe.refit else share, curves[-1])
             if epoch - best.epoch >= self._recipe.patience:
@@ -163,52 +179,58 @@ class _Loop:
         ``done`` is the share of the work that lies behind.
         """
         curves: list[Epoch] = []
-        last: Head | None = None
-        for epoch, loss, head in self._epochs(rows, schedule):
+        for epoch, loss in self._epochs(rows, schedule):
             curves.append(Epoch(epoch, loss, math.nan, math.nan))
-            last = head
             self._tell(done + (1 - done) * (epoch / epochs if epochs else 1.0), curves[-1])
             if epoch == epochs:
                 break
-        assert last is not None  # noqa: S101  (epoch 0 always comes)
-        return tuple(curves), last
+        return tuple(curves), self.fit(rows, epochs)
 
-    def _epochs(self, rows: np.ndarray, epochs: int) -> Iterator[tuple[int, float, Head]]:
-        """Yield epoch number, mean training loss and head, from epoch 0 (the logistic regression, no loss)."""
+    def _epochs(self, rows: np.ndarray, epochs: int) -> Iterator[tuple[int, float]]:
+        """Train from the start; yield epoch and mean training loss, from epoch 0 (nothing trained yet, no loss)."""
         import torch
 
-        recipe = self._recipe
         self._adapted.restore()
-        labels = [self._labels[row] for row in rows]
-        start = fit_head(self._frozen[rows], labels, self._weights[rows], names=self._names, recipe=recipe.head)
-        yield 0, math.nan, start
+        yield 0, math.nan
         if not epochs:
             return
         device = self._adapted.parameters[0].device
-        head = [torch.tensor(part, device=device, requires_grad=True) for part in start]
+        head = [torch.tensor(part, device=device, requires_grad=True) for part in self.fit(rows, 0)]
         rng = np.random.default_rng(self._seed)
         plans = [self._plan(rows, rng) for _ in range(epochs)]
-        step = _Step(self._adapted, head, recipe, steps=sum(len(plan) for plan in plans))
+        step = _Step(self._adapted, head, self._recipe, steps=sum(len(plan) for plan in plans))
         for epoch, plan in enumerate(plans, start=1):
             with _seeded(self._seed + epoch):
-                losses = [step.take(batch, self._targets[batch], self._weights[batch]) for batch in plan]
+                losses = [step.take(batch, self.targets[batch], self._weights[batch]) for batch in plan]
             loss = float(np.average(losses, weights=[len(batch) for batch in plan]))
             if not math.isfinite(loss):
                 raise TrainingError(
                     f"training needs a finite loss, found {loss} in epoch {epoch}: lower learning_rate, "
                     "or set precision to fp32 in the recipe"
                 )
-            weight, bias = (part.detach().cpu().numpy().copy() for part in head)
-            yield epoch, loss, (weight, bias)
+            yield epoch, loss
+
+    def _features(self, rows: np.ndarray, epoch: int, *, in_bf16: bool = False) -> np.ndarray:
+        """Return the features of ``rows`` as they are now; those of epoch 0 are known."""
+        return self._adapted.features(rows, in_bf16=in_bf16) if epoch else self._frozen[rows]
+
+    def fit(self, rows: np.ndarray, epoch: int, *, in_bf16: bool = False) -> Head:
+        """Fit a head on the features of ``rows`` as they are now, ``epoch`` epochs in."""
+        return fit_head(
+            self._features(rows, epoch, in_bf16=in_bf16),
+            self.targets[rows],
+            self._weights[rows],
+            inverse_penalty=self.inverse_penalty,
+            max_iterations=self._recipe.head.max_iterations,
+        )
 
     def _plan(self, rows: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
         lengths = self._adapted.lengths[rows]
         return [rows[batch] for batch in plan_batches(lengths, batch_tokens=self._recipe.batch_tokens, rng=rng)]
 
     def _measure(self, epoch: int, loss: float, logits: np.ndarray) -> Epoch:
-        targets = self._targets[self._dev_rows]
-        accuracy = float((logits.argmax(axis=1) == targets).mean())
-        return Epoch(epoch, loss, accuracy, negative_log_likelihood(logits, targets, fit_temperature(logits, targets)))
+        targets = self.targets[self.dev_rows]
+        return Epoch(epoch, loss, float((logits.argmax(axis=1) == targets).mean()), calibrated_loss(logits, targets))
 
     def _tell(self, share: float, epoch: Epoch) -> None:
         if self._on_progress:
@@ -265,12 +287,8 @@ def uses_bf16(precision: str, device: str) -> bool:
     return torch.cuda.is_bf16_supported() if device == "cuda" else torch.cpu._is_avx512_bf16_supported()
 
 
-def _is_better(one: Epoch, other: Epoch) -> bool:
-    return (one.dev_accuracy, -one.dev_loss) > (other.dev_accuracy, -other.dev_loss)
-
-
-def _logits(features: np.ndarray, head: Head) -> np.ndarray:
-    return features @ head[0].T + head[1]
+def _is_better(one: Epoch, other: Epoch, *, start: Epoch) -> bool:
+    return one.dev_accuracy >= start.dev_accuracy and one.dev_loss < other.dev_loss
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """A recipe: everything that decides how a model is trained, but the data."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -9,12 +9,14 @@ from training.encoder import EncoderSpec
 
 
 class HeadRecipe(Config):
-    """The logistic regression that training starts from.
+    """The logistic regression that training starts from and ends with.
 
-    ``inverse_penalty`` is scikit-learn's C: the larger, the freer the fit; features have length 1, so it is large.
+    ``inverse_penalties`` are scikit-learn's C, the larger the freer the fit; the one that does best on rows held out
+    is taken: on dev, or where dev is too small in ``folds`` parts of the training rows.
     """
 
-    inverse_penalty: float = Field(gt=0)
+    inverse_penalties: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
+    folds: int = Field(ge=2, le=20)
     max_iterations: int = Field(ge=1, le=10_000)
 
 
