@@ -72,8 +72,10 @@ app.add_typer(import_module("pipelines.commands.config").app, name="config", ric
 
 def main() -> None:
     """Run the command; foreseen errors become one message without a traceback, and exit code 1."""
+    from pipelines.environment import prepare_environment
     from pipelines.terminal import say_error
 
+    prepare_environment()
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' advice to their callers is no news for who runs a command
     try:

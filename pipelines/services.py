@@ -16,18 +16,12 @@ import psutil
 from labeling.desk.server import USERNAME, RunningServer, find_label_studio, start_server
 from labeling.errors import HomeError
 from labeling.home import Home
+from pipelines.environment import SETTINGS
 from pipelines.processes import LOOPBACK, Running, find_port, start_program, wait_until_answering
 
 if TYPE_CHECKING:
     from assets.settings import Settings
 
-_QUIET: Final = {
-    "DAGSTER_DISABLE_TELEMETRY": "1",
-    "GX_ANALYTICS_ENABLED": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    "TOKENIZERS_PARALLELISM": "false",
-}
 _START_SECONDS: Final = 120.0
 
 Tell = Callable[[str], None]
@@ -190,7 +184,7 @@ class _Starter:
             url=f"http://{LOOPBACK}:{port}",
             log=self.home.run / f"{name.lower()}.log",
             folder=self.home.run,
-            env={**_QUIET, "CXLOOP_HOME": str(self.home.path), "DAGSTER_HOME": str(self.home.dagster)},
+            env={**SETTINGS, "CXLOOP_HOME": str(self.home.path), "DAGSTER_HOME": str(self.home.dagster)},
         )
         self.started.callback(program.stop)
         self.services.programs.append(program)
