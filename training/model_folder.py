@@ -8,6 +8,7 @@
     model.json          ModelDescription; written last, so a folder that has one is whole
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -69,6 +70,7 @@ def save_model(
         (folder / DESCRIPTION).unlink(missing_ok=True)
         adapter.peft_config["default"].base_model_name_or_path = model.encoder.public_name
         adapter.save_pretrained(str(folder / ADAPTER), save_embedding_layers=False)
+        _put_in_order(folder / ADAPTER / "adapter_config.json")
         (folder / ADAPTER / "README.md").unlink(missing_ok=True)  # PEFT's blank form, with a path of this machine in it
         tokenizer.save_pretrained(str(folder / TOKENIZER))
         save_file({"weight": weight, "bias": bias}, folder / HEAD)
@@ -78,6 +80,13 @@ def save_model(
             f"a model cannot be written to {folder} ({error.strerror or type(error).__name__}): "
             "free some space or check the folder's rights, and train again"
         ) from error
+
+
+def _put_in_order(config: Path) -> None:
+    """Sort the module names, which PEFT writes as a set in an order of chance: the same model, the same bytes."""
+    said = json.loads(config.read_text(encoding="utf-8"))
+    said["target_modules"] = sorted(said["target_modules"])
+    config.write_text(json.dumps(said, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def load_description(folder: Path) -> ModelDescription:

@@ -74,3 +74,9 @@ def test_saving_again_replaces_the_model(copy):
     after = Scorer.load(copy)
     assert after.about.temperature == 3.0
     assert np.array_equal(after.logits(TEXTS), before)
+
+
+def test_the_modules_of_an_adapter_stand_in_order_so_that_the_same_model_is_the_same_bytes(tmp_path):
+    saved = saved_model(tmp_path / "model", target_modules=("value", "query", "key", "intermediate.dense"))
+    said = json.loads((saved / "adapter" / "adapter_config.json").read_text())
+    assert said["target_modules"] == ["intermediate.dense", "key", "query", "value"]
