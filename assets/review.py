@@ -12,6 +12,7 @@ from assets.pool import review_pool
 from assets.resources import Loop
 from labeling import tables as t
 from labeling.desk.cases import build_cases, review_rows
+from labeling.digests import keyed_digest
 from labeling.selection.novelty import measure_novelty
 from labeling.selection.policy import remaining_budget, select_for_review
 from labeling.settling.settle import settle
@@ -114,11 +115,16 @@ def review_queue(loop: Loop) -> dg.MaterializeResult:
         budget=remaining_budget(loop.tables.read(t.REVIEW_QUEUE), policy=policy, now=now),
         round=now.date().isoformat(),
         now=now,
-        rng=np.random.default_rng(int(now.timestamp())),
+        rng=_chance(loop.folder.key(), pool),
     )
     loop.tables.merge(t.REVIEW_QUEUE, picked)
     reasons = picked["reason"].value_counts().sort("reason")
     return dg.MaterializeResult(metadata={"pool": pool.height, "picked": picked.height, **dict(reasons.iter_rows())})
+
+
+def _chance(key: bytes, pool: pl.DataFrame) -> np.random.Generator:
+    """Return the chance of one selection: from what it chooses, not from when, so that a repetition chooses alike."""
+    return np.random.default_rng(int(keyed_digest(key, "selection", *pool["interaction_id"])[:32], 16))
 
 
 def _champion(loop: Loop) -> str | None:
