@@ -2,9 +2,9 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from serving.handoff import HandoffPolicy
 
 
+TRAINING_SETS: Final = "training_sets"
+"""The metadata of a judged release that names, for each task, the frozen set that it learnt from."""
+
+
 def release_assets(taxonomy: Taxonomy) -> list[dg.AssetsDefinition]:
     """Return ``release_challenger``, which waits for every task's candidate, and ``release_champion``."""
 
@@ -29,7 +33,11 @@ def release_assets(taxonomy: Taxonomy) -> list[dg.AssetsDefinition]:
     )
     def release_challenger(context: dg.AssetExecutionContext, loop: Loop) -> dg.MaterializeResult:
         members = _members(context, loop)
-        return _build_and_judge(loop, members, context.log.info) if members else _nothing_yet()
+        if not members:
+            return _nothing_yet()
+        metadata = _build_and_judge(loop, members, context.log.info)
+        learnt = _training_sets(context, members)
+        return dg.MaterializeResult(metadata={**metadata, TRAINING_SETS: dg.MetadataValue.json(learnt)})
 
     @dg.asset(
         group_name="registry",
@@ -69,6 +77,12 @@ def _members(context: dg.AssetExecutionContext, loop: Loop) -> dict[str, str]:
     return found
 
 
+def _training_sets(context: dg.AssetExecutionContext, tasks: Iterable[str]) -> dict[str, str]:
+    """Return task to the frozen set that its newest candidate learnt from."""
+    found = {task: metadata_of(context.instance, f"{task}_candidate").get("training_set_id") for task in tasks}
+    return {task: str(frozen) for task, frozen in found.items() if frozen}
+
+
 def _fit_handoff(loop: Loop, folders: Mapping[str, Path]) -> "HandoffPolicy":
     """Fit the handoff policy to these models, on the audit lot's calibrate part."""
     from serving.handoff import CalibrateAnswers, fit_handoff
@@ -87,7 +101,7 @@ def _handoff_params(policy: "HandoffPolicy") -> dict[str, str]:
     return {f"handoff.{name}": value for name, value in fitted.items()}
 
 
-def _build_and_judge(loop: Loop, members: Mapping[str, str], log: Callable[[str], None]) -> dg.MaterializeResult:
+def _build_and_judge(loop: Loop, members: Mapping[str, str], log: Callable[[str], None]) -> dict[str, Any]:
     from assets.judging import judge_release
     from serving.package import package_release
     from serving.release import Release, build_release
@@ -115,11 +129,9 @@ def _build_and_judge(loop: Loop, members: Mapping[str, str], log: Callable[[str]
     standing = read_standing(loop.open_ledger().entries())
     if judged.verdict == PROMOTE and version not in standing.decided and version != standing.champion:
         name_challenger(version, at=loop.now(), ledger=loop.open_ledger(), registry=registry)
-    return dg.MaterializeResult(
-        metadata={
-            "version": version,
-            "verdict": judged.verdict,
-            "gates": dg.MetadataValue.md(judged.summary),
-            **{name: float(value) for name, value in judged.metrics.items()},
-        }
-    )
+    return {
+        "version": version,
+        "verdict": judged.verdict,
+        "gates": dg.MetadataValue.md(judged.summary),
+        **{name: float(value) for name, value in judged.metrics.items()},
+    }

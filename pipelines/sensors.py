@@ -3,16 +3,21 @@
 import dagster as dg
 import polars as pl
 
+from assets.lineage import metadata_of
+from assets.registry import TRAINING_SETS
 from assets.resources import Loop
 from labeling import tables as t
+from labeling.vocabulary import CANNOT_TELL
 
 
-def count_new_labels(loop: Loop, task: str) -> int:
-    """Return how many labels of ``task`` may train and stand in no training set of that task yet, in that form."""
-    mine = pl.col("task") == task
+def count_new_labels(loop: Loop, task: str, *, learnt: str) -> int:
+    """Return how many labels of ``task`` may train and do not stand, in that form, in the training set ``learnt``."""
+    mine = (pl.col("task") == task) & (pl.col("label") != CANNOT_TELL)
     settled = loop.tables.read(t.LABELS, columns=["interaction_id", "label"], where=mine)
     lots = loop.tables.read(t.INTERACTIONS, columns=["interaction_id"], where=pl.col("lot") == "open")
-    frozen = loop.tables.read(t.TRAINING_SETS, columns=["interaction_id", "label"], where=mine).unique()
+    frozen = loop.tables.read(
+        t.TRAINING_SETS, columns=["interaction_id", "label"], where=pl.col("training_set_id") == learnt
+    )
     return settled.join(lots, on="interaction_id").join(frozen, on=["interaction_id", "label"], how="anti").height
 
 
@@ -20,12 +25,18 @@ def count_new_labels(loop: Loop, task: str) -> int:
     job_name="retrain_job",
     minimum_interval_seconds=300,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Asks for a retrain when enough labels have settled since the last training set of a task.",
+    description="Asks for a retrain when enough labels have settled that no judged release has learnt from.",
 )
 def labels_settled_sensor(context: dg.SensorEvaluationContext, loop: Loop) -> dg.SensorResult | dg.SkipReason:
-    """Ask for one retrain each time enough labels have settled."""
+    """Ask for one retrain each time enough labels have settled.
+
+    A retrain that was stopped between its training sets and its release has taught nothing: it is asked for again.
+    """
     needed = loop.settings.services.retrain.min_new_labels
-    found = {task: count_new_labels(loop, task) for task in loop.settings.taxonomy.task_names}
+    learnt = metadata_of(context.instance, "release_challenger").get(TRAINING_SETS, {})
+    found = {
+        task: count_new_labels(loop, task, learnt=learnt.get(task, "")) for task in loop.settings.taxonomy.task_names
+    }
     told = ", ".join(f"{count} {task}" for task, count in found.items())
     if max(found.values()) < needed:
         return dg.SkipReason(f"{needed} new labels of one task are needed, found {told}")
