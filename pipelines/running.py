@@ -1,5 +1,6 @@
 """Run jobs and sensors here, in this process, on the home's own Dagster instance, so that its page shows them."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import psutil
 from dagster._core.errors import DagsterAssetCheckFailedError  # its public module lacks this one
 
 from assets.resources import Loop
-from labeling.errors import CheckFailed, CxloopError
+from labeling.errors import CheckFailed, CxloopError, StorageError
 from labeling.home import Home
 from pipelines.definitions import build_definitions
 
@@ -43,6 +44,24 @@ def open_instance(home: Home) -> Iterator[dg.DagsterInstance]:
     prepare_dagster(home)
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         yield instance
+
+
+@contextmanager
+def told_when_full(home: Home) -> Iterator[None]:
+    """Say plainly that the disk is full, whichever library met it.
+
+    Raises:
+        StorageError: the disk is full.
+    """
+    try:
+        yield
+    except Exception as error:
+        if any(_is_full(cause) for cause in _causes(error)):
+            raise StorageError(
+                f"home {home.path} cannot be written: the disk is full; free some space and give the same command "
+                "again, nothing was lost"
+            ) from error
+        raise
 
 
 class Runner:
@@ -123,7 +142,8 @@ class Runner:
 
 def close_dead_runs(instance: dg.DagsterInstance) -> None:
     """Mark runs as failed whose process was killed, so that they do not look as if they still ran."""
-    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    open_ones = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    started = dg.RunsFilter(statuses=open_ones)
     for run in instance.get_runs(filters=started):
         process = run.tags.get(_PROCESS_TAG)
         if process and not psutil.pid_exists(int(process)):
@@ -136,9 +156,19 @@ def _key_tag(run_key: str | None) -> dict[str, str]:
 
 def _foreseen(error: BaseException) -> CxloopError | None:
     """Return the foreseen error that ``error`` was raised from, if there is one."""
+    return next((cause for cause in _causes(error) if isinstance(cause, CxloopError)), None)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield ``error``, what it was raised from, and so on."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, CxloopError):
-            return cause
+        yield cause
         cause = cause.__cause__ or cause.__context__
-    return None
+
+
+def _is_full(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return True
+    said = str(error)
+    return "No space left on device" in said or "disk is full" in said

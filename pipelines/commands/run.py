@@ -54,13 +54,14 @@ def run(
     the tables. Every job can be stopped at any point and run again.
     """
     from assets.settings import load_settings
-    from pipelines.running import Runner, open_instance
+    from pipelines.running import Runner, open_instance, told_when_full
     from pipelines.terminal import console, say, say_next
 
     folder = open_home(home)
     settings = load_settings(folder.configs)
     with (
         folder.lock(),
+        told_when_full(folder),
         open_instance(folder) as instance,
         console(stderr=True).status(f"{job}: starting") as shown,
         _desk(job, folder, settings, shown),

@@ -145,7 +145,7 @@ class Driver:
         waiting = registry.aliases(RELEASE).get("challenger")
         if waiting:
             self.plan.approve(waiting)
-            self.runner.evaluate("aliases_sensor", now=week.ends_at)
+        self.runner.evaluate("aliases_sensor", now=week.ends_at)  # also where a kill left a decision half applied
         champion = registry.aliases(RELEASE).get("champion", "")
         judged = registry.versions(RELEASE)
         verdict = judged[-1].tags.get(VERDICT_TAG, "") if judged else ""

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from assets.resources import FAKE_DESK
 from labeling.desk.fake import FakeReviewDesk
@@ -21,11 +21,15 @@ from pipelines.replay.measure import (
     redacted_texts,
     sealed_messages,
 )
+from pipelines.replay.report import write_report
 from pipelines.replay.results import Measured, ReplayResult
-from pipelines.replay.stage import make_stage
+from pipelines.replay.stage import clear_stage, make_stage
 from pipelines.replay.state import ReplayState, require_own
-from pipelines.running import Runner, open_instance
+from pipelines.running import Runner, open_instance, told_when_full
 from serving.release import open_champion
+
+REPORT: Final = "replay.html"
+"""The report's name in the home's reports."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +64,14 @@ class Script:
 def play_script(
     script: Script, home: Home, narrator: Narrator, *, now: datetime, approve: Callable[[str], None]
 ) -> ReplayResult:
-    """Play ``script`` in ``home``, going on where it was stopped.
+    """Play ``script`` in ``home``, going on where it was stopped; the last thing written is its report.
 
     Raises:
         HomeError: the home is busy, or holds something else.
+        StorageError: the disk is full.
         CxloopError: a step failed; the same call goes on from there.
     """
-    with home.lock(), ExitStack() as running:
+    with home.lock(), told_when_full(home), ExitStack() as running:
         state = _open_state(script, home, now)
         feed = script.feed(state.start)
         runner = Runner(home, running.enter_context(open_instance(home)), desk=script.desk)
@@ -77,6 +82,7 @@ def play_script(
         state = driver.play()
         with narrator.phase(len(feed.weeks), "report"):
             result = _measure(script, driver, runner)
+            write_report(result, home.reports / REPORT)
         state.model_copy(update={"finished": True}).save(home)
         return result
 
@@ -84,9 +90,11 @@ def play_script(
 def _open_state(script: Script, home: Home, now: datetime) -> ReplayState:
     state = require_own(home, dict(script.options))
     if state is None:
-        make_stage(home, seed=script.seed, changes=script.changes)
+        clear_stage(home)
         state = ReplayState(plan=dict(script.options), start=now - script.weeks * WEEK)
         state.save(home)
+    if not home.exists:
+        make_stage(home, seed=script.seed, changes=script.changes)
     return state
 
 

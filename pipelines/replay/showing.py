@@ -1,6 +1,7 @@
 """Play a replay in front of somebody: progress, the table, the report, and what to try next."""
 
 import io
+import logging
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
@@ -10,8 +11,8 @@ import typer
 from labeling.home import Home
 from pipelines.commands.promote import promote
 from pipelines.replay.narration import ConsoleNarrator
-from pipelines.replay.playing import Script, play_script
-from pipelines.replay.report import phase_table, week_table, write_report
+from pipelines.replay.playing import REPORT, Script, play_script
+from pipelines.replay.report import phase_table, week_table
 from pipelines.replay.results import ReplayResult
 from pipelines.terminal import console, say, say_next
 
@@ -26,21 +27,20 @@ def show_replay(script: Script, home: Home) -> ReplayResult:
         typer.Exit: Ctrl-C stopped it; the message says how to go on.
         CxloopError: a step failed.
     """
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # it would show Ctrl-C as a traceback
     shown = console()
     say(f"{script.title}, in {home.path}", style="bold")
     try:
-        result = play_script(script, home, ConsoleNarrator(shown), now=datetime.now(UTC), approve=_approver(home))
+        result = play_script(script, home, ConsoleNarrator(shown), now=datetime.now(UTC), approve=approver(home))
     except KeyboardInterrupt:
         say("Stopped. Nothing is lost: the same command goes on from here.", style="yellow")
         raise typer.Exit(_STOPPED) from None
-    report = home.reports / "replay.html"
-    write_report(result, report)
     shown.print(week_table(result), phase_table(result), sep="\n")
     for said in result.predictions:
         answers = ", ".join(f"{task} {label} ({sure:.0%})" for task, (label, sure) in said.answers.items())
         say(f"“{said.text}”", style="italic")
         say(f"  {answers}; " + (f"steps aside: {said.reason}" if said.handoff else "answers itself"))
-    say(f"Report with plots: {report}")
+    say(f"Report with plots: {home.reports / REPORT}")
     say_next(
         "`cxloop up` opens the runs, the models and the cases of this home",
         "`cxloop status` says which release is champion and what waits",
@@ -49,8 +49,8 @@ def show_replay(script: Script, home: Home) -> ReplayResult:
     return result
 
 
-def _approver(home: Home) -> Callable[[str], None]:
-    """Return the demo's reviewer, who uses the command that a person would use."""
+def approver(home: Home) -> Callable[[str], None]:
+    """Return a reviewer who approves whatever passed, with the command that a person would use."""
 
     def approve(version: str) -> None:
         with redirect_stdout(io.StringIO()):  # its lines would stand in the middle of a phase

@@ -10,10 +10,11 @@ from assets.settings import load_settings
 from labeling.digests import digest
 from labeling.home import Home
 from pipelines.packaged import CONFIG_FILES, configs_folder
+from pipelines.replay.state import STATE_FILE
 
 
 def make_stage(home: Home, *, seed: int, changes: Mapping[str, Mapping[str, Any]]) -> None:
-    """Make the home of a replay; whatever an earlier replay left there goes.
+    """Make the home of a replay; it is a home only when all of it is there. Killed and called again, it goes on.
 
     The home's key follows from ``seed``, so that the same seed draws the same lots.
 
@@ -26,8 +27,8 @@ def make_stage(home: Home, *, seed: int, changes: Mapping[str, Mapping[str, Any]
     Raises:
         ConfigError: the result does not load.
     """
-    clear_stage(home)
     draft = home.path / "configs.new"
+    shutil.rmtree(draft, ignore_errors=True)
     shutil.copytree(configs_folder() / "recipes", draft / "recipes")
     for name in ("settings.yaml", *CONFIG_FILES):
         source = configs_folder() / ("local.yaml" if name == "settings.yaml" else name)
@@ -41,8 +42,11 @@ def make_stage(home: Home, *, seed: int, changes: Mapping[str, Mapping[str, Any]
 
 
 def clear_stage(home: Home) -> None:
-    """Remove everything but the folder of locks, which this process holds."""
-    for path in home.path.iterdir():
+    """Remove everything but the folder of locks, which this process holds.
+
+    What tells whose home this is goes last, so that a home that was half cleared is not taken for its owner's loop.
+    """
+    for path in sorted(home.path.iterdir(), key=lambda path: path.name == STATE_FILE):
         if path != home.run:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 

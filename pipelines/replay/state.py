@@ -10,7 +10,8 @@ from labeling.config import Config
 from labeling.errors import HomeError
 from labeling.home import Home
 
-_FILE: Final = "replay.json"
+STATE_FILE: Final = "replay.json"
+"""Where it stands, in the home."""
 
 
 class ReplayState(Config):
@@ -30,7 +31,7 @@ class ReplayState(Config):
 
     def save(self, home: Home) -> None:
         """Write this state into ``home``; atomic."""
-        fresh = home.path / f"{_FILE}.new"
+        fresh = home.path / f"{STATE_FILE}.new"
         fresh.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
         fresh.replace(_path(home))
 
@@ -45,28 +46,42 @@ class ReplayState(Config):
 
 
 def _path(home: Home) -> Path:
-    return home.path / _FILE
+    return home.path / STATE_FILE
 
 
 def load_state(home: Home) -> ReplayState | None:
-    """Return the state of the replay in ``home``, None where there is none."""
+    """Return the state of the replay in ``home``, None where there is none.
+
+    Raises:
+        HomeError: it cannot be read.
+    """
     try:
         return ReplayState.model_validate_json(_path(home).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except (OSError, ValueError) as error:
+        raise HomeError(
+            f"{_path(home)} cannot be read ({type(error).__name__}): "
+            "move this home away, or name another folder with CXLOOP_HOME"
+        ) from error
 
 
 def require_own(home: Home, plan: dict[str, Any]) -> ReplayState | None:
     """Return the unfinished replay of this ``plan`` in ``home``, None where a new one may start.
 
     Raises:
-        HomeError: the home holds a loop of its owner's, or another replay that was not finished.
+        HomeError: the folder holds a loop of its owner's, other files, or another replay that was not finished.
     """
     state = load_state(home)
     if state is None:
         if home.exists:
             raise HomeError(
                 f"a replay needs a home of its own, found a loop in {home.path}: name another folder with CXLOOP_HOME"
+            )
+        if strange := _strangers(home):
+            raise HomeError(
+                f"a replay needs a folder of its own, found {strange[0]} and {len(strange) - 1} more in {home.path}: "
+                "name an empty or new folder with CXLOOP_HOME"
             )
         return None
     if state.finished:
@@ -77,3 +92,12 @@ def require_own(home: Home, plan: dict[str, Any]) -> ReplayState | None:
             "give the same options again to go on, or name another folder with CXLOOP_HOME"
         )
     return state
+
+
+def _strangers(home: Home) -> list[str]:
+    """Return the names in the folder that no replay put there before its state."""
+    if not home.path.is_dir():
+        return []
+    return sorted(
+        path.name for path in home.path.iterdir() if path != home.run and not path.name.startswith(STATE_FILE)
+    )
