@@ -1,3 +1,29 @@
 """Fixtures that are dear to make and shared by the whole session."""
 
-pytest_plugins = ["tests.browser_fixture", "tests.label_studio_fixture", "tests.mlflow_fixture"]
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from pipelines.environment import prepare_environment
+
+prepare_environment()
+
+pytest_plugins = [
+    "tests.browser_fixture",
+    "tests.e2e.played_fixture",
+    "tests.label_studio_fixture",
+    "tests.mlflow_fixture",
+]
+
+_OURS = ("CXLOOP_", "DAGSTER_")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def unchanged_environment() -> Iterator[None]:
+    """Opening a home's Dagster instance names the home in the environment: the next module must not find it there."""
+    before = {name: value for name, value in os.environ.items() if name.startswith(_OURS)}
+    yield
+    for name in [name for name in os.environ if name.startswith(_OURS)]:
+        del os.environ[name]
+    os.environ.update(before)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+import warnings
 from pathlib import Path
 
 from labeling.home import Home
@@ -31,10 +32,17 @@ def small_script(desk: str, seed: int = 3):
 
 def main() -> None:
     """Play it."""
-    from labeling.errors import CxloopError
+    import typer
 
+    from labeling.errors import CxloopError
+    from pipelines.environment import prepare_environment
+
+    prepare_environment()
+    warnings.simplefilter("ignore")  # as the command does
     try:
         show_replay(small_script(sys.argv[2]), Home(Path(sys.argv[1])))
+    except typer.Exit as stopped:
+        sys.exit(stopped.exit_code)
     except CxloopError as error:
         sys.exit(f"error: {error}")
 

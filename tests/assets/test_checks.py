@@ -1,0 +1,104 @@
+from datetime import timedelta
+
+import dagster as dg
+import pytest
+
+from assets.checks import build_checks
+from labeling import tables as t
+from tests.assets.conftest import NOW
+from training.registry.registry import PARITY_TAG, RELEASE, VERDICT_TAG
+
+
+@pytest.fixture
+def check(stocked):
+    """Return a function that evaluates one check, after its asset said ``metadata`` of itself."""
+
+    def evaluate(asset, name, **metadata):
+        made = dg.AssetMaterialization(asset, metadata=metadata)
+        stocked.instance.report_runless_asset_event(made)
+        [found] = [
+            each
+            for each in build_checks(stocked.loop.settings.taxonomy)
+            if next(iter(each.check_keys)) == dg.AssetCheckKey(dg.AssetKey(asset), name)
+        ]
+        job = dg.define_asset_job("job", dg.AssetSelection.checks(found))
+        definitions = dg.Definitions(asset_checks=[found], jobs=[job], resources={"loop": stocked.loop})
+        [said] = (
+            definitions.resolve_job_def("job")
+            .execute_in_process(instance=stocked.instance, raise_on_error=False)
+            .get_asset_check_evaluations()
+        )
+        return said
+
+    return evaluate
+
+
+def deliver(stocked, name, *, rows, quarantined, at=NOW):
+    row = {"table": "corrections", "path": name, "digest": name, "rows": rows, "stored": rows - quarantined}
+    stocked.put(t.DELIVERIES, row | {"quarantined": quarantined, "collected_at": at})
+
+
+@pytest.mark.parametrize(("quarantined", "passes"), [(0, True), (2, True), (3, False)])
+def test_too_many_refused_rows_of_the_newest_delivery_stop_what_comes_after(stocked, check, quarantined, passes):
+    allowed = stocked.loop.settings.services.collect.max_quarantined_share
+    rows = int(2 / allowed)
+    deliver(stocked, "old", rows=10, quarantined=10, at=NOW - timedelta(days=1))
+    deliver(stocked, "new", rows=rows, quarantined=quarantined)
+    said = check("corrections", "quarantined_share")
+    assert said.passed is passes
+    assert said.blocking
+
+
+def test_nothing_delivered_is_no_fault(check):
+    assert check("corrections", "quarantined_share").passed
+
+
+@pytest.mark.parametrize(("trained", "passes"), [("a", True), ("b", False)])
+def test_an_audit_interaction_in_the_newest_training_set_stops_the_training(stocked, check, trained, passes):
+    stocked.interactions("a")
+    stocked.interactions("b", lot="audit", part="test")
+    stocked.put(t.TRAINING_SETS, {"training_set_id": "s", "interaction_id": trained}, task="intent")
+    said = check("intent_training_set", "audit_stays_out", training_set_id="s")
+    assert said.passed is passes
+    assert said.blocking
+
+
+class TestOfVersions:
+    @pytest.fixture
+    def add(self, stocked, migrated_mlflow):
+        (stocked.home.path / "mlflow").mkdir()
+        (stocked.home.path / "mlflow" / "mlflow.db").write_bytes(migrated_mlflow.read_bytes())
+        client = stocked.loop.open_registry()._client
+
+        def add_version(name, tags):
+            client.create_registered_model(name)
+            return client.create_model_version(name, "/nowhere", tags=tags).version
+
+        return add_version
+
+    @pytest.mark.parametrize(
+        ("tags", "passes"), [({PARITY_TAG: "passed"}, True), ({PARITY_TAG: "failed"}, False), ({}, False)]
+    )
+    def test_a_version_that_does_not_answer_as_before_stops_the_release(self, add, check, tags, passes):
+        said = check("intent_candidate", "parity", version=add("cxloop-intent", tags))
+        assert said.passed is passes
+        assert said.blocking
+
+    @pytest.mark.parametrize(
+        ("tags", "passes"), [({VERDICT_TAG: "promote"}, True), ({VERDICT_TAG: "hold"}, False), ({}, False)]
+    )
+    def test_gates_that_do_not_say_promote_warn(self, add, check, tags, passes):
+        said = check("release_challenger", "gates_passed", version=add(RELEASE, tags))
+        assert said.passed is passes
+        assert said.severity == dg.AssetCheckSeverity.WARN or passes
+        assert not said.blocking
+
+
+@pytest.mark.parametrize(("asset", "name"), [("intent_candidate", "parity"), ("release_challenger", "gates_passed")])
+def test_what_waits_for_its_first_version_is_no_fault(check, asset, name):
+    assert check(asset, name, version="").passed
+
+
+def test_every_task_has_its_checks(stocked):
+    keys = {key.to_user_string() for each in build_checks(stocked.loop.settings.taxonomy) for key in each.check_keys}
+    assert {"sentiment_candidate:parity", "sentiment_training_set:audit_stays_out"} <= keys

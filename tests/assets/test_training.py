@@ -1,0 +1,74 @@
+import dagster as dg
+import pytest
+
+from assets.training import settled_labels, training_assets
+from labeling import tables as t
+
+
+@pytest.fixture
+def intent(stocked):
+    return next(task for task in stocked.loop.settings.taxonomy.tasks if task.name == "intent")
+
+
+@pytest.fixture
+def make(stocked, intent):
+    """Return a function that materializes the training assets of intent."""
+
+    def materialize():
+        upstream = dg.AssetSpec("labels")
+        done = dg.materialize(
+            [upstream, *training_assets(intent)],
+            resources={"loop": stocked.loop},
+            instance=stocked.instance,
+            selection=dg.AssetSelection.groups("training"),
+        )
+        return {
+            name: {key: found.value for key, found in done.asset_materializations_for_node(name)[0].metadata.items()}
+            for name in ("intent_training_set", "intent_candidate")
+        }
+
+    return materialize
+
+
+def test_settled_labels_are_those_of_the_lot_part_and_task_that_can_be_told(stocked):
+    stocked.interactions("a", "b", "unsure")
+    stocked.interactions("t", lot="audit", part="test")
+    stocked.interactions("c", lot="audit", part="calibrate")
+    stocked.labels({"a": "x", "b": "y", "unsure": "cannot_tell", "t": "x", "c": "y"})
+    stocked.labels({"a": "neutral"}, task="sentiment")
+    assert settled_labels(stocked.loop, "intent", lot="open")["interaction_id"].to_list() == ["a", "b"]
+    [row] = settled_labels(stocked.loop, "intent", lot="audit", part="test").to_dicts()
+    assert (row["interaction_id"], row["label"], row["text"]) == ("t", "x", "text of t")
+
+
+def test_one_class_waits_for_another_and_says_so(stocked, intent, make):
+    stocked.interactions("a", "b")
+    stocked.labels(dict.fromkeys("ab", intent.label_names[0]))
+    made = make()
+    assert made["intent_training_set"] == {"training_set_id": "", "rows": 2}
+    assert made["intent_candidate"] == {"version": "", "waits_for": "settled labels of two classes of intent"}
+    assert stocked.tables.read(t.TRAINING_SETS).is_empty()
+
+
+def test_the_same_labels_freeze_to_the_same_set_once(stocked, intent):
+    stocked.interactions("a", "b", "c")
+    stocked.interactions("audited", lot="audit", part="test")
+    one, two = intent.label_names[:2]
+    stocked.labels({"a": one, "b": two, "c": one, "audited": two})
+    frozen, _ = training_assets(intent)
+    sets = [
+        dg.materialize(
+            [dg.AssetSpec("labels"), frozen],
+            resources={"loop": stocked.loop},
+            instance=stocked.instance,
+            selection=dg.AssetSelection.groups("training"),
+        )
+        .asset_materializations_for_node("intent_training_set")[0]
+        .metadata["training_set_id"]
+        .value
+        for _ in range(2)
+    ]
+    rows = stocked.tables.read(t.TRAINING_SETS)
+    assert sets[0] == sets[1]
+    assert rows["training_set_id"].to_list() == [sets[0]] * 3
+    assert sorted(rows["interaction_id"]) == ["a", "b", "c"]
