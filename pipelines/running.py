@@ -1,6 +1,7 @@
 """Run jobs and sensors here, in this process, on the home's own Dagster instance, so that its page shows them."""
 
 import errno
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from labeling.home import Home
 from pipelines.definitions import build_definitions
 
 _PROCESS_TAG = "cxloop/process"
+_TALKATIVE = ("sqlalchemy.pool", "mlflow.store.db.utils")
+"""Loggers that print a traceback, values and all, beside the error that is raised anyway (a full disk, Ctrl-C)."""
 _DAGSTER_YAML = """\
 telemetry:
   enabled: false
@@ -41,6 +44,8 @@ def prepare_dagster(home: Home) -> None:
 @contextmanager
 def open_instance(home: Home) -> Iterator[dg.DagsterInstance]:
     """Open the home's persistent Dagster instance."""
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     prepare_dagster(home)
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         yield instance

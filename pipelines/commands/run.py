@@ -60,8 +60,8 @@ def run(
     folder = open_home(home)
     settings = load_settings(folder.configs)
     with (
-        folder.lock(),
         told_when_full(folder),
+        folder.lock(),
         open_instance(folder) as instance,
         console(stderr=True).status(f"{job}: starting") as shown,
         _desk(job, folder, settings, shown),

@@ -71,7 +71,7 @@ def play_script(
         StorageError: the disk is full.
         CxloopError: a step failed; the same call goes on from there.
     """
-    with home.lock(), told_when_full(home), ExitStack() as running:
+    with told_when_full(home), home.lock(), ExitStack() as running:
         state = _open_state(script, home, now)
         feed = script.feed(state.start)
         runner = Runner(home, running.enter_context(open_instance(home)), desk=script.desk)

@@ -1,7 +1,6 @@
 """Play a replay in front of somebody: progress, the table, the report, and what to try next."""
 
 import io
-import logging
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
@@ -27,7 +26,6 @@ def show_replay(script: Script, home: Home) -> ReplayResult:
         typer.Exit: Ctrl-C stopped it; the message says how to go on.
         CxloopError: a step failed.
     """
-    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # it would show Ctrl-C as a traceback
     shown = console()
     say(f"{script.title}, in {home.path}", style="bold")
     try:
