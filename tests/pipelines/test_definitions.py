@@ -39,7 +39,9 @@ def describe(definitions):
             for key in sorted(graph.asset_check_keys, key=str)
         },
         "jobs": {
-            name: sorted(key.to_user_string() for key in definitions.resolve_job_def(name).asset_layer.selected_asset_keys)
+            name: sorted(
+                key.to_user_string() for key in definitions.resolve_job_def(name).asset_layer.selected_asset_keys
+            )
             for name in ("collect_job", "review_job", "retrain_job", "reconcile_job", "maintain_job")
         },
         "schedules": {
