@@ -165,10 +165,12 @@ def _foreseen(error: BaseException) -> CxloopError | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield ``error``, what it was raised from, and so on."""
+    """Yield ``error``, what it was raised from, and so on; each once, because such chains can close on themselves."""
+    seen: set[int] = set()
     cause: BaseException | None = error
-    while cause is not None:
+    while cause is not None and id(cause) not in seen:
         yield cause
+        seen.add(id(cause))
         cause = cause.__cause__ or cause.__context__
 
 

@@ -164,17 +164,16 @@ class Driver:
         return sent.join(read, on="interaction_id", how="anti").sort("case_id")
 
     def _labelled_history(self) -> Week:
-        """Return the history: its whole audit lot, and as many of its open messages as were labelled."""
+        """Return what was labelled of the history: its audit lot, and ``seed_labels`` messages of the open one."""
         history = self.plan.feed.history
-        conversations = pl.Series([message.event["conversation_id"] for message in history.messages])
+        labelled = {event["interaction_id"] for event in self.plan.people.review_history(history.messages)}
+        messages = [message for message in history.messages if message.interaction_id in labelled]
+        conversations = pl.Series([message.event["conversation_id"] for message in messages])
         lots = assign_lots(conversations, policy=self.plan.lots, key=self.plan.home.key())["lot"].to_list()
-        opened = 0
-        kept: list[Message] = []
-        for message, lot in zip(history.messages, lots, strict=True):
-            opened += lot == "open"
-            if lot == "audit" or opened <= self.plan.seed_labels:
-                kept.append(message)
-        return Week(history.number, history.starts_at, history.ends_at, tuple(kept))
+        opened = [message.interaction_id for message, lot in zip(messages, lots, strict=True) if lot == "open"]
+        left_out = set(opened[self.plan.seed_labels :])
+        kept = tuple(message for message in messages if message.interaction_id not in left_out)
+        return Week(history.number, history.starts_at, history.ends_at, kept)
 
 
 def drop_events(home: Home, table: str, name: str, events: Iterable[Mapping[str, Any]]) -> None:
