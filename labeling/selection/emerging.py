@@ -26,7 +26,7 @@ def find_clusters(features: np.ndarray, *, smallest: int) -> list[Cluster]:
 
     if len(features) < smallest:
         return []
-    found = HDBSCAN(min_cluster_size=smallest, copy=True).fit(features)
+    found = HDBSCAN(min_cluster_size=smallest, copy=True).fit(features)  # pyright: ignore[reportArgumentType]
     clusters = [
         Cluster(_typical_first(features, np.flatnonzero(found.labels_ == label)))
         for label in sorted(set(found.labels_.tolist()) - {-1})

@@ -90,5 +90,5 @@ def measure_drift(earlier: pl.DataFrame, lately: pl.DataFrame, *, task: str) -> 
         return Drift(task, 0.0, float("nan"))
     distance = (counts["earlier"] / before - counts["lately"] / after).abs().sum() / 2
     table = counts.select("earlier", "lately").to_numpy()
-    p_value = chi2_contingency(table).pvalue if table.shape[0] > 1 else 1.0
+    p_value = chi2_contingency(table).pvalue if table.shape[0] > 1 else 1.0  # pyright: ignore[reportAttributeAccessIssue]
     return Drift(task, float(distance), float(p_value))
