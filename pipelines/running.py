@@ -3,6 +3,9 @@
 import errno
 import logging
 import os
+import signal
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -69,6 +72,40 @@ def told_when_full(home: Home) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def no_lost_interrupt() -> Iterator[None]:
+    """Let no Ctrl-C get lost in the block: Dagster forgets one that comes after a run's last step.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C came, whatever was made of it inside.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for end in (ours, theirs):
+            end.setblocking(False)
+        before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        except Exception as error:
+            if _was_interrupted(ours):
+                raise KeyboardInterrupt from error
+            raise
+        finally:
+            signal.set_wakeup_fd(before)
+        if _was_interrupted(ours):
+            raise KeyboardInterrupt
+
+
+def _was_interrupted(wakeups: socket.socket) -> bool:
+    try:
+        return signal.SIGINT in wakeups.recv(4096)
+    except BlockingIOError:
+        return False
+
+
 class Runner:
     """Runs the loop's jobs and sensors one after the other, as Dagster's daemon would.
 
@@ -104,9 +141,10 @@ class Runner:
         definition = self._definitions.resolve_job_def(job)
         mine = {_PROCESS_TAG: str(os.getpid()), **(tags or {})}
         try:
-            return definition.execute_in_process(
-                instance=self._instance, run_config=self._config(now), tags=mine, raise_on_error=True
-            )
+            with no_lost_interrupt():
+                return definition.execute_in_process(
+                    instance=self._instance, run_config=self._config(now), tags=mine, raise_on_error=True
+                )
         except DagsterAssetCheckFailedError as error:
             raise CheckFailed(f"{job} stopped at a check that blocks: {' '.join(str(error).split())}") from error
         except dg.DagsterExecutionStepExecutionError as error:

@@ -1,13 +1,15 @@
-"""Errors as the jobs' runner tells them: a full disk by its name, whatever stands around it."""
+"""What the jobs' runner makes of errors and Ctrl-C: a full disk has its name, and no Ctrl-C is lost."""
 
 import errno
+import os
+import signal
 import sqlite3
 
 import pytest
 
 from labeling.errors import RegistryError, StorageError
 from labeling.home import Home
-from pipelines.running import told_when_full
+from pipelines.running import no_lost_interrupt, told_when_full
 
 
 @pytest.fixture
@@ -42,3 +44,51 @@ def test_errors_that_were_raised_from_each_other_are_looked_at_once(home):
     one.__cause__, two.__cause__ = two, one
     with pytest.raises(RuntimeError, match="one"), told_when_full(home):
         raise one
+
+
+def press_control_c(then=None):
+    os.kill(os.getpid(), signal.SIGINT)
+    if then:
+        then()
+
+
+def fail():
+    raise RuntimeError("a step failed")
+
+
+@pytest.fixture
+def deaf():
+    """Somebody else handles Ctrl-C, and does nothing about it."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("deaf")
+def test_control_c_that_somebody_else_took_is_raised_at_the_end():
+    done = []
+    with pytest.raises(KeyboardInterrupt), no_lost_interrupt():
+        press_control_c(then=lambda: done.append("the rest"))
+    assert done == ["the rest"]
+
+
+@pytest.mark.usefixtures("deaf")
+def test_control_c_that_was_turned_into_an_error_is_control_c():
+    with pytest.raises(KeyboardInterrupt), no_lost_interrupt():
+        press_control_c(then=fail)
+
+
+def test_control_c_is_raised_at_once_where_nobody_else_takes_it():
+    done = []
+    with pytest.raises(KeyboardInterrupt), no_lost_interrupt():
+        press_control_c(then=lambda: done.append("the rest"))
+    assert done == []
+
+
+@pytest.mark.usefixtures("deaf")
+def test_without_control_c_all_is_as_ever_and_later_ones_are_not_ours():
+    with pytest.raises(RuntimeError, match="a step failed"), no_lost_interrupt():
+        fail()
+    with no_lost_interrupt():
+        pass
+    press_control_c()
