@@ -1,5 +1,6 @@
 """Play one replay from start, or from where it was stopped, to its table and report."""
 
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 from assets.resources import FAKE_DESK
 from labeling.desk.fake import FakeReviewDesk
+from labeling.errors import DeskUnavailable
 from labeling.home import Home
 from pipelines.replay.crowd import Crowd, FakeCrowd, LabelStudioCrowd
 from pipelines.replay.driver import Driver, Narrator, People, Plan
@@ -105,8 +107,22 @@ def _seat_at_label_studio(home: Home, running: ExitStack) -> Callable[[], Crowd]
     program, password = find_label_studio(), home.secret("CXLOOP_LABEL_STUDIO_PASSWORD")
     token = home.secret("CXLOOP_LABEL_STUDIO_TOKEN")
     pool = running.enter_context(ThreadPoolExecutor(1))
-    starting = pool.submit(start_server, home.label_studio, token=token, password=password, program=program)
-    running.callback(lambda: starting.exception() or starting.result().stop())
+    unwanted = threading.Event()
+
+    def go_on(_: str) -> None:
+        if unwanted.is_set():  # Ctrl-C need not wait until it has started
+            raise DeskUnavailable("Label Studio was stopped while it started: run again")
+
+    starting = pool.submit(
+        start_server, home.label_studio, token=token, password=password, program=program, on_progress=go_on
+    )
+
+    def stop() -> None:
+        unwanted.set()
+        if starting.exception() is None:
+            starting.result().stop()
+
+    running.callback(stop)
     return lambda: LabelStudioCrowd(starting.result().url, token)
 
 

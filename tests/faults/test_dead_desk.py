@@ -18,6 +18,7 @@ from pipelines.replay.driver import drop_events
 from pipelines.replay.feed import FeedRates, play_feed
 from pipelines.replay.stage import make_stage
 from pipelines.running import Runner, open_instance
+from tests.e2e.playing import Play
 from tests.label_studio_fixture import PASSWORD, TOKEN
 
 pytestmark = pytest.mark.label_studio
@@ -106,3 +107,14 @@ def test_cases_of_a_deleted_project_go_again_but_those_that_were_read(home, runn
         assert answer(server, moved) == unread.height
         runner.run("review_job", now=NOW + timedelta(minutes=2))
         assert reviewed(home) == sent["interaction_id"].sort().to_list()
+
+
+def test_control_c_while_label_studio_starts_does_not_wait_for_it(label_studio_program, tmp_path):
+    home = tmp_path / "home"
+    with Play(home, desk="label_studio") as running:
+        running.wait_until((home / "label-studio" / "server.log").exists)
+        ended = running.stop(signal.SIGINT, seconds=20)
+    assert ended.code == 130, ended.said
+    assert "the same command goes on" in ended.said
+    assert not (home / "label-studio" / "server.json").exists()
+    assert not [each for each in psutil.process_iter(["cmdline"]) if str(home) in " ".join(each.info["cmdline"] or [])]
