@@ -13,6 +13,7 @@ from pipelines.replay.rates import DemoConfig
 _SEED_LABELS: Final = 200
 """About eight an intent: a first champion that is useful, and has much to learn."""
 _CHANGES: Final = {
+    "settings.yaml": {"retrain": {"recipe": "demo"}},
     "selection.yaml": {"budget": 80, "lots": {"parts": {"calibrate": 0.4, "test": 0.4, "estimate": 0.2}}},
     "handoff.yaml": {"promised_error_share": 0.25, "confidence": 0.8, "min_cases": 20},
 }
