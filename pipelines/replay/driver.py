@@ -149,7 +149,8 @@ class Driver:
         champion = registry.aliases(RELEASE).get("champion", "")
         judged = registry.versions(RELEASE)
         verdict = judged[-1].tags.get(VERDICT_TAG, "") if judged else ""
-        self.state = self.state.ended(week.number, champion=champion, verdict=verdict)
+        answers = self.plan.home.tables.read(t.REVIEWS, columns=["review_id"])["review_id"].n_unique()
+        self.state = self.state.ended(week.number, champion=champion, verdict=verdict, answers=answers)
         self.narrator.tell(f"release {champion} is the champion" if champion else "no release passed its gates yet")
 
     def _predictions(self, week: Week) -> pl.DataFrame:

@@ -54,9 +54,9 @@ def open_release(registry: ModelRegistry, version: str) -> "Release":
 
 
 def measure_week(
-    tables: "Tables", week: Week, *, champion: str, verdict: str, accuracy: Mapping[str, Measured]
+    tables: "Tables", week: Week, *, champion: str, verdict: str, answers: int, accuracy: Mapping[str, Measured]
 ) -> WeekResult:
-    """Count what happened in ``week`` and put its champion's ``accuracy`` beside it."""
+    """Count what happened in ``week``; put the ``answers`` given in it and its champion's ``accuracy`` beside it."""
     ids = pl.Series([message.interaction_id for message in week.messages], dtype=pl.String)
     mine = pl.col("interaction_id").is_in(ids.implode())
     first = (
@@ -64,7 +64,6 @@ def measure_week(
         .sort("predicted_at", "model_version")
         .unique("interaction_id", keep="first")
     )
-    answers = tables.read(t.REVIEWS, columns=["review_id"], where=mine)
     return WeekResult(
         week=week.number,
         champion=champion,
@@ -72,7 +71,7 @@ def measure_week(
         messages=len(week.messages),
         corrections=tables.read(t.CORRECTIONS, columns=["correction_id"], where=mine).height,
         handoffs=int(first["handoff"].sum()) if week.number else 0,
-        labels=answers["review_id"].n_unique(),
+        labels=answers,
         verdict=verdict,
     )
 

@@ -138,16 +138,22 @@ def _measure(script: Script, driver: Driver, runner: Runner) -> ReplayResult:
     truth = [message.truth for message in sealed]
     known: dict[str, dict[str, Measured]] = {"": {}}
     weeks = []
+    before = 0
     for week in driver.weeks:
-        outcome = driver.state.outcomes.get(str(week.number), {})
-        champion = outcome.get("champion", "")
+        outcome = driver.state.outcomes[str(week.number)]
+        champion = outcome["champion"]
         if champion not in known:
             known[champion] = measure_release(open_release(registry, champion), texts, truth)
-        weeks.append(
-            measure_week(
-                home.tables, week, champion=champion, verdict=outcome.get("verdict", ""), accuracy=known[champion]
-            )
+        answers, before = int(outcome["answers"]) - before, int(outcome["answers"])
+        found = measure_week(
+            home.tables,
+            week,
+            champion=champion,
+            verdict=outcome["verdict"],
+            answers=answers,
+            accuracy=known[champion],
         )
+        weeks.append(found)
     champion = open_champion(registry)
     predictions = predict_live(champion.release, script.live_texts) if champion else []
     return ReplayResult(script.title, weeks, predictions, _sum_phases(driver.state.seconds), len(sealed))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from pipelines.replay.results import ReplayResult, WeekResult
@@ -21,8 +22,9 @@ _MARKERS: Final = ("o", "s", "^", "D")
 def week_table(result: ReplayResult) -> Table:
     """Return the week-by-week table for the terminal."""
     tasks = list(result.weeks[-1].accuracy)
-    table = Table(title=f"{result.title}: week by week, on {result.sealed_cases} sealed test cases")
-    for column in ("week", "champion", *tasks, "corrections / 100", "handoffs", "labels", "gates said"):
+    title = f"{result.title}: week by week, on {result.sealed_cases} sealed test cases"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("week", "release", *tasks, "corrected/100", "handoffs", "labels", "gates said"):
         table.add_column(column, justify="left" if column == "gates said" else "right")
     for week in result.weeks:
         accuracy = [f"{week.accuracy[task].accuracy:.1%}" if task in week.accuracy else "–" for task in tasks]
@@ -32,7 +34,7 @@ def week_table(result: ReplayResult) -> Table:
 
 def phase_table(result: ReplayResult) -> Table:
     """Return where the time went, for the terminal."""
-    table = Table(title="Where the time went")
+    table = Table(title="Where the time went", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("phase")
     table.add_column("seconds", justify="right")
     for phase, seconds in result.seconds.items():

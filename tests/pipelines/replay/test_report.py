@@ -40,7 +40,7 @@ def show(table):
 
 def test_the_table_has_a_row_a_week_and_dashes_where_nothing_was_live(result):
     shown = show(week_table(result))
-    rows = [re.split(r"\s*│\s*", line.strip("│ \n")) for line in shown.splitlines() if line.startswith("│")]
+    rows = [line.split() for line in shown.splitlines() if re.match(r"\s*\d", line)]
     assert rows == [
         ["0", "none", "–", "–", "–", "–", "40", "inconclusive"],
         ["1", "2", "60.0%", "75.0%", "15.0", "12", "41", "promote"],
@@ -51,8 +51,8 @@ def test_the_table_has_a_row_a_week_and_dashes_where_nothing_was_live(result):
 
 def test_the_time_of_each_phase_is_told_and_summed(result):
     shown = show(phase_table(result))
-    assert re.search(r"retrain\s*│\s*12\.3", shown)
-    assert re.search(r"all\s*│\s*13\.3", shown)
+    assert re.search(r"retrain\s+12\.3", shown)
+    assert re.search(r"all\s+13\.3", shown)
 
 
 def test_the_page_holds_every_week_three_plots_and_nothing_from_elsewhere(result, tmp_path):

@@ -24,10 +24,10 @@ def state():
 
 
 def test_what_was_done_comes_back_in_its_order(home, state):
-    state.done("0:messages", 2.5).done("0:history", 1.0).ended(0, champion="1", verdict="promote").save(home)
+    state.done("0:messages", 2.5).done("0:history", 1.0).ended(0, champion="1", verdict="promote", answers=7).save(home)
     found = load_state(home)
     assert list(found.seconds.items()) == [("0:messages", 2.5), ("0:history", 1.0)]
-    assert found.outcomes == {"0": {"champion": "1", "verdict": "promote"}}
+    assert found.outcomes == {"0": {"champion": "1", "verdict": "promote", "answers": "7"}}
     assert not found.finished
 
 
