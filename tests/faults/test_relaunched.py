@@ -73,11 +73,12 @@ def home(played, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(home):
+    """Dagster's page and the daemon that starts what is asked for there, as ``cxloop up`` serves them."""
     prepare_dagster(home)
     port = find_port(3000)
     program = start_program(
         "Dagster",
-        [sys.executable, "-m", "dagster_webserver", "-h", LOOPBACK, "-p", str(port), "-m", "pipelines.definitions"],
+        [sys.executable, "-m", "dagster", "dev", "-h", LOOPBACK, "-p", str(port), "-m", "pipelines.definitions"],
         url=f"http://{LOOPBACK}:{port}",
         log=home.run / "dagster.log",
         folder=home.path,
