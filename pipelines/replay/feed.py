@@ -34,7 +34,7 @@ class FeedRates(Config):
     """
 
     weeks: int = Field(default=4, ge=1)
-    history: int = Field(default=1100, ge=1)
+    history: int = Field(default=1600, ge=1)
     weekly: int = Field(default=300, ge=1)
     customers: int = Field(default=700, ge=1)
     out_of_scope: Share = 0.05

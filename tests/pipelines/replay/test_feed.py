@@ -45,7 +45,7 @@ def test_a_week_does_not_hang_on_the_others() -> None:
 
 def test_each_week_has_its_messages_within_its_bounds_in_order(feed: Feed) -> None:
     assert [week.number for week in feed.weeks] == [1, 2, 3, 4]
-    assert [len(week.messages) for week in (feed.history, *feed.weeks)] == [1100, 300, 300, 300, 300]
+    assert [len(week.messages) for week in (feed.history, *feed.weeks)] == [1600, 300, 300, 300, 300]
     assert feed.held_out == ()
     for week in (feed.history, *feed.weeks):
         assert week.starts_at == START + (week.number - 1) * timedelta(days=7)
