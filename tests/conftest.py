@@ -1,6 +1,7 @@
 """Fixtures that are dear to make and shared by the whole session."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from pipelines.environment import prepare_environment
 
 prepare_environment()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite started in the background finds Ctrl-C ignored
 
 pytest_plugins = [
     "tests.browser_fixture",
