@@ -1,18 +1,15 @@
 """``cxloop demo``: four weeks of a fictional company's support messages through the whole loop."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import HomeOption, name_home
+from pipelines.commands.options import DeskOption, HomeOption, name_home
 
 
 def demo(
     seed: Annotated[int, typer.Option(min=0, help="Decides every message, answer and mistake.")] = 7,
-    desk: Annotated[
-        Literal["label_studio", "fake"],
-        typer.Option(help="Where people answer: a real Label Studio, or the fake that passes the same tests."),
-    ] = "label_studio",
+    desk: DeskOption = "label_studio",
     home: HomeOption = None,
 ) -> None:
     """Watch the whole loop turn on a fictional company's support messages.

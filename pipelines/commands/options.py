@@ -1,7 +1,7 @@
 """Options that several commands share, and what they stand for."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,6 +18,10 @@ HomeOption = Annotated[
         file_okay=False,
         rich_help_panel="Everywhere",
     ),
+]
+DeskOption = Annotated[
+    Literal["label_studio", "fake"],
+    typer.Option(help="Where people answer: a real Label Studio, or the fake that passes the same tests."),
 ]
 ReviewerOption = Annotated[str, typer.Option("--reviewer", help="Who decides; stands in the ledger.")]
 NoteOption = Annotated[str, typer.Option("--note", help="Why; stands in the ledger.")]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipelines.commands.options import HomeOption, name_home
+from pipelines.commands.options import DeskOption, HomeOption, name_home
 
 
 def replay(  # noqa: PLR0917 - one option each
@@ -21,10 +21,7 @@ def replay(  # noqa: PLR0917 - one option each
         Literal["cover", "uniform"], typer.Option(help="How those are chosen; uniform draws them alike, to compare.")
     ] = "cover",
     seed: Annotated[int, typer.Option(min=0, help="Decides every order, answer and mistake.")] = 0,
-    desk: Annotated[
-        Literal["label_studio", "fake"],
-        typer.Option(help="Where people answer: a real Label Studio, or the fake that passes the same tests."),
-    ] = "label_studio",
+    desk: DeskOption = "label_studio",
     home: HomeOption = None,
 ) -> None:
     """Watch the loop learn a labelled file of yours.
