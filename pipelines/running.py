@@ -1,15 +1,18 @@
 """Run jobs and sensors here, in this process, on the home's own Dagster instance, so that its page shows them."""
 
 import errno
+import io
 import logging
 import os
+import shutil
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from datetime import datetime
-from typing import Any
+from typing import Any, TextIO
 
 import dagster as dg
 import psutil
@@ -23,6 +26,10 @@ from pipelines.definitions import build_definitions
 _PROCESS_TAG = "cxloop/process"
 _TALKATIVE = ("sqlalchemy.pool", "mlflow.store.db.utils")
 """Loggers that print a traceback, values and all, beside the error that is raised anyway (a full disk, Ctrl-C)."""
+_REPEATED = "Exception while writing logger call to event log"
+"""What Dagster prints, traceback and all, beside the error that it raises anyway."""
+_ROOM = 1 << 20
+"""Free bytes below which SQLite's "disk I/O error" means a full disk: it says no more where it cannot grow its log."""
 _DAGSTER_YAML = """\
 telemetry:
   enabled: false
@@ -64,7 +71,7 @@ def told_when_full(home: Home) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if any(_is_full(cause) for cause in _causes(error)):
+        if any(_is_full(cause, home) for cause in _causes(error)):
             raise StorageError(
                 f"home {home.path} cannot be written: the disk is full; free some space and give the same command "
                 "again, nothing was lost"
@@ -141,7 +148,7 @@ class Runner:
         definition = self._definitions.resolve_job_def(job)
         mine = {_PROCESS_TAG: str(os.getpid()), **(tags or {})}
         try:
-            with no_lost_interrupt():
+            with no_lost_interrupt(), redirect_stderr(_Unrepeated(sys.stderr)):
                 return definition.execute_in_process(
                     instance=self._instance, run_config=self._config(now), tags=mine, raise_on_error=True
                 )
@@ -212,8 +219,29 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
-def _is_full(error: BaseException) -> bool:
+def _is_full(error: BaseException, home: Home) -> bool:
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return True
     said = str(error)
+    if "disk I/O error" in said:
+        return shutil.disk_usage(home.path).free < _ROOM
     return "No space left on device" in said or "disk is full" in said
+
+
+class _Unrepeated(io.TextIOBase):
+    """Standard error without what Dagster writes there about an error that it raises as well."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return len(text) if text.startswith(_REPEATED) else self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()

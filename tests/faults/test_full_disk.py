@@ -5,7 +5,12 @@ That nothing is lost or doubled by it is shown in ``test_interrupted``, on the s
 
 import pytest
 
-from tests.faults.stopping import How
+from assets.settings import load_settings
+from labeling.errors import StorageError
+from labeling.home import Home
+from pipelines.new_home import make_home
+from pipelines.running import Runner, open_instance, told_when_full
+from tests.faults.stopping import How, filled_disk, small_disk
 
 
 @pytest.fixture
@@ -38,3 +43,16 @@ def test_a_disk_that_fills_up_in_a_phase_is_named(filled):
 def test_the_same_command_finishes_once_there_is_room(filled):
     assert filled.last.code == 0
     assert (filled.home / "reports" / "replay.html").stat().st_size > 10_000
+
+
+def test_a_disk_that_fills_up_under_a_job_is_named_once(tmp_path, capfd):
+    with small_disk(tmp_path) as no_small_disk:
+        if no_small_disk:
+            pytest.skip(f"no small disk can be mounted here: {no_small_disk}")
+        home = Home(tmp_path / "home")
+        make_home(home, profile="local", check=load_settings)
+        with open_instance(home) as instance, pytest.raises(StorageError, match="the disk is full"):
+            runner = Runner(home, instance, desk="fake")
+            with filled_disk(home.path), told_when_full(home):
+                runner.run("collect_job")
+    assert "Traceback" not in capfd.readouterr().err

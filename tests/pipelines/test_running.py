@@ -34,6 +34,11 @@ def test_a_full_disk_is_named_however_deep_it_lies(home, error):
     assert str(home.path) in str(named.value)
 
 
+def test_what_sqlite_says_of_a_full_disk_is_not_taken_for_one_where_there_is_room(home):
+    with pytest.raises(sqlite3.OperationalError, match="disk I/O error"), told_when_full(home):
+        raise sqlite3.OperationalError("disk I/O error")
+
+
 def test_other_errors_pass_as_they_are(home):
     with pytest.raises(RegistryError, match="is locked"), told_when_full(home):
         raise RegistryError("the database is locked")
