@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from labeling.errors import CxloopError
+from pipelines.terminal import say_error
 
 _HELP: Final = (
     "Turn what people correct into better intent and sentiment models.\n\n"
@@ -73,7 +74,6 @@ app.add_typer(import_module("pipelines.commands.config").app, name="config", ric
 def main() -> None:
     """Run the command; foreseen errors become one message without a traceback, and exit code 1."""
     from pipelines.environment import prepare_environment
-    from pipelines.terminal import say_error
 
     prepare_environment()
     if not sys.warnoptions:

@@ -152,7 +152,7 @@ class _Starter:
         command += ["--default-artifact-root", artifacts, "--artifacts-destination", artifacts]
         program = self._start("MLflow", command, port)
         wait_until_answering(program, "/health", seconds=_START_SECONDS)
-        self.services.pages.append(Page("MLflow", program.url, who))
+        self.services.pages.append(Page("MLflow", f"{program.url}/#/models", who))
 
     def start_dagster(self) -> Running:
         """Start Dagster's page and daemon without waiting for them."""

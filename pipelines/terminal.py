@@ -1,10 +1,30 @@
 """What the command says: results on standard output, errors on standard error, never a customer's text."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+STOPPED: Final = 130
+"""The exit code of a command that Ctrl-C stopped, as shells have it."""
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Let Ctrl-C end the command with a line on how to go on.
+
+    Raises:
+        typer.Exit: Ctrl-C came.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("Stopped. Nothing is lost: the same command goes on from here.", style="yellow")
+        raise typer.Exit(STOPPED) from None
 
 
 def console(*, stderr: bool = False) -> "Console":

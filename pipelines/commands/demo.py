@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from pipelines.commands.options import DeskOption, HomeOption, name_home
+from pipelines.terminal import resumable
 
 
 def demo(
@@ -18,7 +19,8 @@ def demo(
     over, doubtful cases go to Label Studio, simulated people answer there, two models are trained and judged, and a
     reviewer promotes what passed. It ends with a table and a report. Stop it at any point: the same command goes on.
     """
-    from pipelines.replay.demo import demo_script
-    from pipelines.replay.showing import show_replay
+    with resumable():
+        from pipelines.replay.demo import demo_script
+        from pipelines.replay.showing import show_replay
 
-    show_replay(demo_script(seed=seed, desk=desk), name_home(home))
+        show_replay(demo_script(seed=seed, desk=desk), name_home(home))

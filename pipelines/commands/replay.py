@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from pipelines.commands.options import DeskOption, HomeOption, name_home
+from pipelines.terminal import resumable
 
 
 def replay(  # noqa: PLR0917 - one option each
@@ -30,16 +31,17 @@ def replay(  # noqa: PLR0917 - one option each
     file says, with the mistakes that configs/demo.yaml states. Rows whose column split says test are sealed: they
     measure each champion and are never played. A file without such rows is measured on the audit lot.
     """
-    from pipelines.replay.labelled_script import FileOptions, labelled_script
-    from pipelines.replay.showing import show_replay
+    with resumable():
+        from pipelines.replay.labelled_script import FileOptions, labelled_script
+        from pipelines.replay.showing import show_replay
 
-    options = FileOptions(
-        files={"intent": intent, **({"sentiment": sentiment} if sentiment else {})},
-        seed_labels=seed_labels,
-        weeks=weeks,
-        reviews=reviews,
-        strategy=strategy,
-        seed=seed,
-        desk=desk,
-    )
-    show_replay(labelled_script(options), name_home(home))
+        options = FileOptions(
+            files={"intent": intent, **({"sentiment": sentiment} if sentiment else {})},
+            seed_labels=seed_labels,
+            weeks=weeks,
+            reviews=reviews,
+            strategy=strategy,
+            seed=seed,
+            desk=desk,
+        )
+        show_replay(labelled_script(options), name_home(home))

@@ -147,10 +147,11 @@ class Driver:
             self.plan.approve(waiting)
         self.runner.evaluate("aliases_sensor", now=week.ends_at)  # also where a kill left a decision half applied
         champion = registry.aliases(RELEASE).get("champion", "")
-        judged = registry.versions(RELEASE)
-        verdict = judged[-1].tags.get(VERDICT_TAG, "") if judged else ""
+        last = registry.versions(RELEASE)[-1:]
+        judged = last[0].version if last else ""
+        verdict = last[0].tags.get(VERDICT_TAG, "") if last else ""
         answers = self.plan.home.tables.read(t.REVIEWS, columns=["review_id"])["review_id"].n_unique()
-        self.state = self.state.ended(week.number, champion=champion, verdict=verdict, answers=answers)
+        self.state = self.state.ended(week.number, champion=champion, judged=judged, verdict=verdict, answers=answers)
         self.narrator.tell(f"release {champion} is the champion" if champion else "no release passed its gates yet")
 
     def _predictions(self, week: Week) -> pl.DataFrame:

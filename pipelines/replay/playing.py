@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from assets.resources import FAKE_DESK
 from labeling.desk.fake import FakeReviewDesk
-from labeling.errors import DeskUnavailable
+from labeling.errors import DeskUnavailable, HomeError
 from labeling.home import Home
 from pipelines.replay.crowd import Crowd, FakeCrowd, LabelStudioCrowd
 from pipelines.replay.driver import Driver, Narrator, People, Plan
@@ -28,6 +28,7 @@ from pipelines.replay.results import Measured, ReplayResult
 from pipelines.replay.stage import clear_stage, make_stage
 from pipelines.replay.state import ReplayState, require_own
 from pipelines.running import Runner, open_instance, told_when_full
+from pipelines.services import find_up
 from serving.release import open_champion
 
 REPORT: Final = "replay.html"
@@ -69,7 +70,7 @@ def play_script(
     """Play ``script`` in ``home``, going on where it was stopped; the last thing written is its report.
 
     Raises:
-        HomeError: the home is busy, or holds something else.
+        HomeError: the home is busy, is served and would be cleared, or holds something else.
         StorageError: the disk is full.
         CxloopError: a step failed; the same call goes on from there.
     """
@@ -92,6 +93,11 @@ def play_script(
 def _open_state(script: Script, home: Home, now: datetime) -> ReplayState:
     state = require_own(home, dict(script.options))
     if state is None:
+        if up := find_up(home):
+            raise HomeError(
+                f"a new replay would clear {home.path}, which process {up.pid} serves: stop its `cxloop up` first, "
+                "or name another folder with CXLOOP_HOME"
+            )
         clear_stage(home)
         state = ReplayState(plan=dict(script.options), start=now - script.weeks * WEEK)
         state.save(home)

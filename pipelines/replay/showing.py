@@ -5,8 +5,6 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
 
-import typer
-
 from labeling.home import Home
 from pipelines.commands.promote import promote
 from pipelines.replay.narration import ConsoleNarrator
@@ -16,23 +14,18 @@ from pipelines.replay.results import ReplayResult
 from pipelines.terminal import console, say, say_next
 
 _REVIEWER = "demo-reviewer"
-_STOPPED = 130
 
 
 def show_replay(script: Script, home: Home) -> ReplayResult:
     """Play ``script`` in ``home`` and show what it came to.
 
     Raises:
-        typer.Exit: Ctrl-C stopped it; the message says how to go on.
+        KeyboardInterrupt: Ctrl-C stopped it; the same call goes on.
         CxloopError: a step failed.
     """
     shown = console()
     say(f"{script.title}, in {home.path}", style="bold")
-    try:
-        result = play_script(script, home, ConsoleNarrator(shown), now=datetime.now(UTC), approve=approver(home))
-    except KeyboardInterrupt:
-        say("Stopped. Nothing is lost: the same command goes on from here.", style="yellow")
-        raise typer.Exit(_STOPPED) from None
+    result = play_script(script, home, ConsoleNarrator(shown), now=datetime.now(UTC), approve=approver(home))
     shown.print(week_table(result), phase_table(result), sep="\n")
     for said in result.predictions:
         answers = ", ".join(f"{task} {label} ({sure:.0%})" for task, (label, sure) in said.answers.items())

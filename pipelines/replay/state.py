@@ -19,7 +19,8 @@ class ReplayState(Config):
 
     ``plan`` is everything that decides what happens; a command with another plan is another replay. ``seconds`` maps
     ``week:phase`` to the time it took; a phase that stands there is done. ``outcomes`` maps week to what it ended
-    with: ``champion`` (a version, "" for none), ``verdict`` (what the gates said) and ``answers`` (given so far).
+    with: ``champion`` and ``judged`` (the last release so far; a version, "" for none), ``verdict`` (what the gates
+    said of a release judged in that week, "" where none was) and ``answers`` (given so far).
     """
 
     schema_version: int = Field(default=1, ge=1, le=1)
@@ -39,10 +40,12 @@ class ReplayState(Config):
         """Return the state after ``step``."""
         return self.model_copy(update={"seconds": {**self.seconds, step: seconds}})
 
-    def ended(self, week: int, *, champion: str, verdict: str, answers: int) -> "ReplayState":
-        """Return the state after ``week`` was decided on."""
-        outcome = {str(week): {"champion": champion, "verdict": verdict, "answers": str(answers)}}
-        return self.model_copy(update={"outcomes": {**self.outcomes, **outcome}})
+    def ended(self, week: int, *, champion: str, judged: str, verdict: str, answers: int) -> "ReplayState":
+        """Return the state after ``week`` was decided on; ``verdict`` is what the gates said of ``judged``."""
+        before = self.outcomes.get(str(week - 1), {})
+        said = "" if judged == before.get("judged", "") else verdict
+        outcome = {"champion": champion, "judged": judged, "verdict": said, "answers": str(answers)}
+        return self.model_copy(update={"outcomes": {**self.outcomes, str(week): outcome}})
 
 
 def _path(home: Home) -> Path:

@@ -9,6 +9,7 @@ from labeling.home import Home
 from pipelines.replay.demo import demo_script
 from pipelines.replay.feed import FeedRates, play_feed
 from pipelines.replay.showing import show_replay
+from pipelines.terminal import resumable
 
 RATES = FeedRates(weeks=2, history=520, weekly=60)
 CHANGES = {
@@ -40,7 +41,8 @@ def main() -> None:
     prepare_environment()
     warnings.simplefilter("ignore")  # as the command does
     try:
-        show_replay(small_script(sys.argv[2]), Home(Path(sys.argv[1])))
+        with resumable():
+            show_replay(small_script(sys.argv[2]), Home(Path(sys.argv[1])))
     except typer.Exit as stopped:
         sys.exit(stopped.exit_code)
     except CxloopError as error:

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
@@ -54,6 +55,19 @@ def test_a_foreseen_error_is_one_message_without_a_traceback(tmp_path: Path) -> 
     assert failed.stderr.startswith("error: a home folder is needed, found none at ")
     assert "Traceback" not in failed.stderr
     assert len(failed.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which libraries a process has loaded")
+def test_control_c_while_libraries_load_says_how_to_go_on(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "demo", "--home", str(tmp_path / "home")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as demo:
+        while demo.poll() is None and "polars" not in Path(f"/proc/{demo.pid}/maps").read_text():
+            time.sleep(0.001)
+        demo.send_signal(signal.SIGINT)
+        said, complained = demo.communicate()
+    assert (demo.returncode, complained) == (130, "")
+    assert "the same command goes on from here" in said
 
 
 def test_version_is_shown() -> None:

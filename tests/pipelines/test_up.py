@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,7 @@ from assets.settings import load_settings
 from labeling.home import Home
 from pipelines.new_home import make_home
 from pipelines.processes import LOOPBACK, find_port, is_answering
+from pipelines.replay.state import ReplayState
 from tests.label_studio_fixture import PASSWORD, TOKEN
 
 COMMAND = (sys.executable, "-c", "from pipelines.cli import main; main()")
@@ -107,6 +109,11 @@ def test_sigterm_stops_what_was_started(home: Home, tmp_path: Path, busy_port: i
     second = subprocess.run([*COMMAND, "up", "--home", home.path], capture_output=True, text=True, check=False)
     assert second.returncode == 1
     assert "is served by another `cxloop up`" in second.stderr
+    ReplayState(plan={}, start=datetime(2026, 3, 1, tzinfo=UTC), finished=True).save(home)
+    demo = subprocess.run([*COMMAND, "demo", "--home", home.path], capture_output=True, text=True, check=False)
+    assert demo.returncode == 1
+    assert f"which process {up.process.pid} serves: stop its `cxloop up` first" in " ".join(demo.stderr.split())
+    assert home.exists
 
     up.process.send_signal(signal.SIGTERM)
     assert up.process.wait(60) == 0

@@ -9,6 +9,7 @@ from labeling.home import Home
 from pipelines.replay.state import STATE_FILE, ReplayState, load_state, require_own
 
 PLAN = {"kind": "demo", "seed": 3}
+FIRST = {"champion": "1", "judged": "1", "verdict": "promote", "answers": 7}
 
 
 @pytest.fixture
@@ -24,11 +25,19 @@ def state():
 
 
 def test_what_was_done_comes_back_in_its_order(home, state):
-    state.done("0:messages", 2.5).done("0:history", 1.0).ended(0, champion="1", verdict="promote", answers=7).save(home)
+    state.done("0:messages", 2.5).done("0:history", 1.0).ended(0, **FIRST).save(home)
     found = load_state(home)
     assert list(found.seconds.items()) == [("0:messages", 2.5), ("0:history", 1.0)]
-    assert found.outcomes == {"0": {"champion": "1", "verdict": "promote", "answers": "7"}}
+    assert found.outcomes == {"0": {"champion": "1", "judged": "1", "verdict": "promote", "answers": "7"}}
     assert not found.finished
+
+
+def test_a_week_in_which_nothing_was_judged_has_no_verdict(state):
+    stayed = state.ended(0, **FIRST).ended(1, **FIRST)
+    judged = stayed.ended(2, champion="1", judged="2", verdict="hold", answers=9)
+    assert [week["verdict"] for week in judged.outcomes.values()] == ["promote", "", "hold"]
+    again = judged.ended(2, champion="1", judged="2", verdict="hold", answers=9)  # killed before the week was done
+    assert again == judged
 
 
 def test_a_free_folder_and_a_missing_one_may_be_played_in(home, tmp_path):
