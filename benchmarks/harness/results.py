@@ -65,6 +65,7 @@ def write_result(
         "peers": dict(peers),
     }
     path = FOLDER / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return path
 
