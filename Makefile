@@ -29,7 +29,7 @@ install: $(VENV)/.installed ## Make .venv with the locked versions and cxloop it
 label-studio: $(DESK_VENV)/.installed ## Make .venv-label-studio with a real Label Studio
 
 test: install label-studio ## Run every test, the end-to-end turn with Label Studio included
-	@$(VENV)/bin/pytest
+	@$(VENV)/bin/pytest -n 2 --dist loadfile
 
 lint: install ## Check style, format, types and the direction of imports
 	@$(VENV)/bin/ruff check $(LINTED)
@@ -41,7 +41,7 @@ format: install ## Put the code into the one format
 	@$(VENV)/bin/ruff check --fix $(LINTED)
 	@$(VENV)/bin/ruff format $(LINTED)
 
-bench: install ## Run every benchmark over the data sets in DATA (../shared/data)
+bench: $(VENV)/.benched ## Run every benchmark over the data sets in DATA (../shared/data)
 	@for file in benchmarks/[a-z]*.py; do \
 		name=$$(basename "$$file" .py); \
 		echo "benchmark $$name"; \
@@ -58,6 +58,10 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(call make_environment,$(VENV),about 3 GB and some minutes)
 	@$(VENV)/bin/pip install $(PIP_FLAGS) -r requirements.lock
 	@$(VENV)/bin/pip install $(PIP_FLAGS) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.benched: $(VENV)/.installed bench.lock
+	@$(VENV)/bin/pip install $(PIP_FLAGS) -r bench.lock
 	@touch $@
 
 $(DESK_VENV)/.installed: label-studio.lock

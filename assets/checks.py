@@ -1,24 +1,30 @@
 """The checks that stand between the groups: where one that blocks fails, nothing after it is made."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 
 import dagster as dg
 import polars as pl
 
+from assets.expectations import Rule, find_unmet
+from assets.feedback import UNREAD
 from assets.lineage import metadata_of
 from assets.resources import Loop
+from assets.usual import find_unusual
 from labeling import tables as t
+from labeling.sources.table_map import FEEDBACK
 from labeling.taxonomy import Taxonomy
 from training.registry.registry import PARITY_TAG, PASSED, PROMOTE, RELEASE, VERDICT_TAG, registered_name
 
-_COLLECTED: Final = (t.INTERACTIONS, t.CORRECTIONS, t.ESCALATIONS)
+_LATELY: Final = timedelta(days=8)
+"""How far back ids are looked at: what is new, and what it could repeat."""
 
 
 def build_checks(taxonomy: Taxonomy) -> Sequence[dg.AssetChecksDefinition]:
     """Return every check: of what arrives, of each task's training set and candidate, and of the release."""
     return [
-        *(_quarantined_share(table) for table in _COLLECTED),
+        *(check for table in FEEDBACK for check in (_quarantined_share(table), *_arrival_checks(table))),
         *(check for task in taxonomy.task_names for check in (_audit_stays_out(task), _parity(task))),
         _gates_passed(),
     ]
@@ -43,6 +49,43 @@ def _quarantined_share(table: t.Table) -> dg.AssetChecksDefinition:
         )
 
     return check
+
+
+def _arrival_checks(table: t.Table) -> list[dg.AssetChecksDefinition]:
+    @dg.asset_check(
+        name="sources_read",
+        asset=table.name,
+        description="Every source could be read; where one could not, the others were taken in all the same.",
+    )
+    def sources_read(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        unread = str(metadata_of(context.instance, table.name).get(UNREAD, ""))
+        return dg.AssetCheckResult(passed=not unread, description=unread or "every source was read")
+
+    @dg.asset_check(
+        name="arrivals_as_usual",
+        asset=table.name,
+        blocking=True,
+        description="No source brings far more than it ever did, or has been silent for far longer than ever.",
+    )
+    def arrivals_as_usual(loop: Loop) -> dg.AssetCheckResult:
+        unusual = find_unusual(loop.tables.read(t.DELIVERIES, where=pl.col("table") == table.name), now=loop.now())
+        said = "; ".join(f"source {one.source}: {one.reason}" for one in unusual)
+        return dg.AssetCheckResult(passed=not unusual, description=said or "as usual")
+
+    @dg.asset_check(
+        name="ids_unique",
+        asset=table.name,
+        blocking=True,
+        description="No id stands twice among what happened lately.",
+    )
+    def ids_unique(loop: Loop) -> dg.AssetCheckResult:
+        lately = pl.col(table.event_time) > loop.now() - _LATELY
+        rows = loop.tables.read(table, columns=list(table.key), where=lately)
+        rule = Rule("repeated", "stands twice", "expect_column_values_to_be_unique", {"column": table.key[0]})
+        [repeated] = find_unmet(rows, [rule]) if rows.height else [[]]
+        return dg.AssetCheckResult(passed=not repeated, metadata={"rows": rows.height, "repeated": len(repeated)})
+
+    return [sources_read, arrivals_as_usual, ids_unique]
 
 
 def _audit_stays_out(task: str) -> dg.AssetChecksDefinition:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import polars as pl
 
 from labeling.sources.refusals import Sifted, refuse
-from labeling.tables import CORRECTIONS, ESCALATIONS, INTERACTIONS, REVIEWS, TIME, Table
+from labeling.tables import CORRECTIONS, ESCALATIONS, INTERACTIONS, PREDICTIONS, REVIEWS, TIME, Table
 from labeling.taxonomy import Taxonomy
 from labeling.vocabulary import HANDLERS, LOTS, PARTS, TRIGGERS
 
@@ -38,11 +38,13 @@ _REQUIRED: Final = {
     ),
     CORRECTIONS.name: ("correction_id", "interaction_id", "task", "label", "agent_id", "corrected_at"),
     ESCALATIONS.name: ("escalation_id", "conversation_id", "escalated_at", "trigger"),
+    PREDICTIONS.name: ("interaction_id", "task", "label", "confidence", "model_version", "predicted_at"),
     REVIEWS.name: ("review_id", "interaction_id", "task", "label", "annotator_id", "answered_at"),
 }
 _VALUES: Final = {"handled_by": HANDLERS, "trigger": TRIGGERS, "lot": LOTS, "part": PARTS}
 _RANGES: Final[dict[str, tuple[float | None, float | None]]] = {
     "turn": (0, None),
+    "confidence": (0, 1),
     "csat": (1, 5),
     "handle_seconds": (0, None),
     "lead_seconds": (0, None),
@@ -76,7 +78,7 @@ def sift(frame: pl.DataFrame, *, table: Table, taxonomy: Taxonomy, now: datetime
 
     Args:
         frame: the columns of ``table`` and ``position``, unique.
-        table: interactions, corrections, escalations or reviews.
+        table: interactions, predictions, corrections, escalations or reviews.
         taxonomy: which tasks and labels there are.
         now: nothing may have happened later than this, but for the clocks' tolerance.
 
@@ -91,7 +93,7 @@ def sift(frame: pl.DataFrame, *, table: Table, taxonomy: Taxonomy, now: datetime
         pl.DataFrame({"position": frame["position"].gather(rows)}).with_columns(
             code=pl.lit(rule.code), reason=pl.lit(rule.reason)
         )
-        for rule, rows in zip(rules, _unmet(seen, rules), strict=True)
+        for rule, rows in zip(rules, find_unmet(seen, rules), strict=True)
         if rows
     ]
     refusals = refuse(faults)
@@ -170,8 +172,8 @@ def _in_set(code: str, reason: str, column: str, values: Sequence[str]) -> Rule:
     return Rule(code, reason, "expect_column_values_to_be_in_set", {"column": column, "value_set": list(values)})
 
 
-def _unmet(seen: pl.DataFrame, rules: Sequence[Rule]) -> list[list[int]]:
-    """Validate in one pass and return, for each rule, the rows (from 0) that do not meet it."""
+def find_unmet(seen: pl.DataFrame, rules: Sequence[Rule]) -> list[list[int]]:
+    """Validate in one pass and return, for each rule, the rows (from 0) that do not meet it; null always does."""
     from great_expectations import ExpectationSuite
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 

@@ -1,57 +1,94 @@
 """The feedback group: what customers wrote, what agents corrected, how escalations ended."""
 
-import dagster as dg
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any, Final
 
+import dagster as dg
+import polars as pl
+
+from assets.arrivals_plot import plot_arrivals
 from assets.expectations import sift
 from assets.resources import Loop
 from labeling import tables as t
-from labeling.sources.collect import Collected, collect
+from labeling.erasing import withhold_aged
+from labeling.sources.collect import Collected, Collection, collect
+from labeling.sources.erased import read_erased
+from labeling.sources.intake import House
+from labeling.sources.refusals import Sifted
+from labeling.sources.table_map import FEEDBACK
+
+_DESCRIPTIONS: Final = {
+    t.INTERACTIONS.name: "Customer messages, redacted, each in its lot for good.",
+    t.CORRECTIONS.name: "Agents' word that an interaction's label is another.",
+    t.ESCALATIONS.name: "Conversations that went to a person, and how they ended.",
+}
+UNREAD: Final = "unread"
+"""Metadata: which sources could not be read, and why."""
 
 
-def take_in(loop: Loop, table: t.Table) -> Collected:
-    """Collect the new files of every source of ``table``."""
-    settings = loop.settings
+class CollectConfig(dg.Config):
+    """``source``: the name of the one source to read; all of them where empty."""
 
-    def sift_rows(frame, of):  # noqa: ANN001, ANN202
-        return sift(frame, table=of, taxonomy=settings.taxonomy, now=loop.now())
+    source: str = ""
 
-    return collect(
-        table,
-        sources=settings.sources,
-        home=loop.folder,
+
+def take_in(loop: Loop, *tables: t.Table, only: str = "") -> Collection:
+    """Collect what is new at every source of ``tables``, or at the one called ``only``."""
+    names = [table.name for table in tables]
+    return collect(*names, sources=loop.settings.sources, home=loop.folder, house=house(loop), only=only)
+
+
+def house(loop: Loop) -> House:
+    """Return what every row that arrives is met with."""
+    settings, now, key = loop.settings, loop.now(), loop.folder.key()
+    days = settings.services.retention.model_dump()
+
+    def sift_rows(rows: pl.DataFrame, table: t.Table) -> Sifted:
+        fresh = withhold_aged(rows, table, days=days, now=now)
+        sifted = sift(fresh.good, table=table, taxonomy=settings.taxonomy, now=now)
+        return Sifted(sifted.good, (*fresh.refusals, *sifted.refusals))
+
+    return House(
+        tables=loop.tables,
+        key=key,
         rules=settings.redaction,
         lots=settings.selection.lots,
+        erased=read_erased(loop.tables, key),
         sift=sift_rows,
-        now=loop.now(),
+        now=now,
     )
 
 
-def collected(found: Collected) -> dg.MaterializeResult:
-    """Return what one collection did, as the asset's metadata."""
-    return dg.MaterializeResult(
-        metadata={
-            "files": found.files,
-            "rows": found.rows,
-            "new": found.inserted,
-            "superseded": found.updated,
-            "quarantined": found.quarantined,
-        }
-    )
+def collected(found: Collected, unread: tuple[str, ...]) -> dict[str, Any]:
+    """Return what one collection did for one table, as its asset's metadata."""
+    counts = {name: value for name, value in asdict(found).items() if name != "newest_at"}
+    if found.newest_at is not None:
+        counts["newest_at"] = dg.MetadataValue.timestamp(found.newest_at)
+    return {**counts, **({UNREAD: "; ".join(unread)} if unread else {})}
 
 
-@dg.asset(group_name="feedback", kinds={"deltalake"})
-def interactions(loop: Loop) -> dg.MaterializeResult:
-    """Customer messages, redacted, each in its lot for good."""
-    return collected(take_in(loop, t.INTERACTIONS))
-
-
-@dg.asset(group_name="feedback", kinds={"deltalake"}, deps=[interactions])
-def corrections(loop: Loop) -> dg.MaterializeResult:
-    """Agents' word that an interaction's label is another."""
-    return collected(take_in(loop, t.CORRECTIONS))
-
-
-@dg.asset(group_name="feedback", kinds={"deltalake"}, deps=[interactions])
-def escalations(loop: Loop) -> dg.MaterializeResult:
-    """Conversations that went to a person, and how they ended."""
-    return collected(take_in(loop, t.ESCALATIONS))
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            table.name,
+            group_name="feedback",
+            kinds={"deltalake", "dlt"},
+            description=_DESCRIPTIONS[table.name],
+            deps=[] if table == t.INTERACTIONS else [t.INTERACTIONS.name],
+        )
+        for table in FEEDBACK
+    ]
+)
+def feedback(config: CollectConfig, loop: Loop) -> Iterator[dg.MaterializeResult]:
+    """Take in what is new at every source of interactions, corrections and escalations."""
+    found = take_in(loop, *FEEDBACK, only=config.source)
+    for table in FEEDBACK:
+        done = found.tables[table.name]
+        metadata = collected(done, found.unread)
+        if done.newest_at is not None:
+            metadata["lag_hours"] = round((loop.now() - done.newest_at).total_seconds() / 3600, 2)
+        if done.rows:
+            noted = loop.tables.read(t.DELIVERIES, where=pl.col("table") == table.name)
+            metadata["arrivals"] = dg.MetadataValue.md(plot_arrivals(noted, table.name))
+        yield dg.MaterializeResult(asset_key=table.name, metadata=metadata)

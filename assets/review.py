@@ -7,7 +7,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from assets.feedback import collected, corrections, escalations, interactions, take_in
+from assets.feedback import collected, take_in
 from assets.pool import review_pool
 from assets.resources import Loop
 from labeling import tables as t
@@ -22,7 +22,7 @@ _OVERLAP = timedelta(minutes=5)
 """How far a fetch reaches back before the newest answer, for answers that were saved out of order."""
 
 
-@dg.asset(group_name="review", kinds={"deltalake"}, deps=[interactions])
+@dg.asset(group_name="review", kinds={"deltalake"}, deps=["interactions"])
 def features(loop: Loop) -> dg.MaterializeResult:
     """One vector per text from the frozen encoder, computed once per text."""
     texts = loop.tables.read(t.INTERACTIONS, columns=["text"])["text"].unique(maintain_order=True)
@@ -32,7 +32,7 @@ def features(loop: Loop) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"texts": texts.len(), "new": stored - before})
 
 
-@dg.asset(group_name="review", kinds={"deltalake"}, deps=[interactions])
+@dg.asset(group_name="review", kinds={"deltalake"}, deps=["interactions"])
 def predictions(loop: Loop) -> dg.MaterializeResult:
     """What the champion says of every interaction that is new, or still waits for a person."""
     from serving.release import open_champion
@@ -61,13 +61,14 @@ def _unpredicted(loop: Loop, champion: str) -> pl.DataFrame:
     return texts.join(mine, on="interaction_id", how="anti").join(read, on="interaction_id", how="anti")
 
 
-@dg.asset(group_name="review", kinds={"deltalake"}, deps=[interactions])
+@dg.asset(group_name="review", kinds={"deltalake"}, deps=["interactions"])
 def reviews(loop: Loop) -> dg.MaterializeResult:
     """Answers that people gave: fetched from the desk since the last time, and taken in from files."""
     imported = take_in(loop, t.REVIEWS)
+    from_files = collected(imported.tables[t.REVIEWS.name], imported.unread)
     sent = loop.tables.read(t.REVIEW_TASKS, columns=["interaction_id"])
     if sent.is_empty():
-        return collected(imported)
+        return dg.MaterializeResult(metadata=from_files)
     known = loop.tables.read(t.REVIEWS, columns=["interaction_id", "answered_at"])
     newest = cast("datetime | None", known.join(sent, on="interaction_id", how="semi")["answered_at"].max())
     desk = loop.open_desk()
@@ -79,7 +80,7 @@ def reviews(loop: Loop) -> dg.MaterializeResult:
     refused = sum(len(answer.refused) for answer in answers)
     return dg.MaterializeResult(
         metadata={
-            **(collected(imported).metadata or {}),
+            **from_files,
             "answers": merged.inserted,
             "amended": merged.updated,
             "skipped": skipped,
@@ -88,7 +89,7 @@ def reviews(loop: Loop) -> dg.MaterializeResult:
     )
 
 
-@dg.asset(group_name="review", kinds={"deltalake"}, deps=[reviews, corrections, interactions])
+@dg.asset(group_name="review", kinds={"deltalake"}, deps=[reviews, "corrections", "interactions"])
 def labels(loop: Loop) -> dg.MaterializeResult:
     """What the answers settle to, with a confidence and the answers that made each label."""
     changed = settle(
@@ -102,7 +103,7 @@ def labels(loop: Loop) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"new": merged.inserted, "changed": merged.updated})
 
 
-@dg.asset(group_name="review", kinds={"deltalake"}, deps=[features, predictions, corrections, escalations, labels])
+@dg.asset(group_name="review", kinds={"deltalake"}, deps=[features, predictions, "corrections", "escalations", labels])
 def review_queue(loop: Loop) -> dg.MaterializeResult:
     """The cases that a person should read next, each with its reason."""
     policy, now = loop.settings.selection, loop.now()

@@ -10,8 +10,8 @@ from pydantic import Field, field_validator
 from labeling.config import Config, Section, load_config
 from labeling.errors import ConfigError
 from labeling.selection.policy import SelectionPolicy
-from labeling.sources.files import SourcesConfig
 from labeling.sources.redaction import RedactionRules
+from labeling.sources.source import SourcesConfig
 from labeling.taxonomy import Taxonomy
 from serving.handoff import HandoffConfig
 from training.judging.gates import GatePolicy
@@ -71,6 +71,20 @@ class CollectSettings(Config):
     max_quarantined_share: float = Field(ge=0, le=1)
 
 
+class RetentionSettings(Config):
+    """For how many days rows are kept, by table; 0 means for ever.
+
+    With an interaction goes everything that hangs on it: predictions, corrections, reviews, labels, features, its case
+    at the desk. Days count from when it occurred; of a quarantined row, from when it was refused.
+    """
+
+    interactions: int = Field(default=0, ge=0)
+    predictions: int = Field(default=0, ge=0)
+    corrections: int = Field(default=0, ge=0)
+    escalations: int = Field(default=0, ge=0)
+    quarantine: int = Field(default=0, ge=0)
+
+
 class ServiceSettings(Config):
     """``settings.yaml``: services, schedules and thresholds of one home."""
 
@@ -81,6 +95,7 @@ class ServiceSettings(Config):
     schedules: ScheduleSettings
     retrain: RetrainSettings
     collect: CollectSettings
+    retention: RetentionSettings = RetentionSettings()
 
 
 @dataclass(frozen=True)

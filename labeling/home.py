@@ -31,6 +31,7 @@ class Home:
         self.dagster = self.path / "dagster"
         self.label_studio = self.path / "label-studio"
         self.run = self.path / "run"
+        self.collecting = self.path / "collecting"
         self.reports = self.path / "reports"
 
     @classmethod
@@ -60,7 +61,7 @@ class Home:
         """Return the secret called ``name``: from the environment, else from ``secrets.env``, made there if new."""
         if value := os.environ.get(name):
             return value
-        with self._exclusive("secrets"):
+        with self.exclusive("secrets"):
             known = self._read_secrets()
             if name not in known:
                 known[name] = secrets.token_hex(20)
@@ -89,7 +90,8 @@ class Home:
             yield
 
     @contextmanager
-    def _exclusive(self, name: str) -> Iterator[None]:
+    def exclusive(self, name: str) -> Iterator[None]:
+        """Hold what is called ``name`` for this process alone; wait for whoever holds it."""
         with self._open_lock(name) as held:
             fcntl.flock(held, fcntl.LOCK_EX)
             yield

@@ -14,15 +14,26 @@ class Table:
     """One table: its name, the columns that name a row, and its schema.
 
     ``key`` names a row: a second arrival of the same key changes nothing unless it is newer. ``newest`` is the
-    column that says which of two rows with one key is newer; where it is empty, the first one stays.
-    ``version`` is the schema's; a stored table of another version is migrated or refused, never guessed at.
+    column that says which of two rows with one key is newer, and of two rows of one age their content decides; where it
+    is empty, the first one stays. ``partition`` is the time column whose ISO week at a row's first arrival says in
+    which part of the stored table the row stays; empty for a table in one part.
+    ``version`` is the schema's. A stored table of an older version is read as if migrated and migrated by the first
+    write: ``renamed`` maps new names to old ones, other columns keep their name, and what is missing is null. A newer
+    version is refused.
     """
 
     name: str
     key: tuple[str, ...]
     schema: Mapping[str, Any] = field(hash=False)
     newest: str = ""
+    partition: str = ""
     version: int = 1
+    renamed: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def event_time(self) -> str:
+        """The column that says when an event happened."""
+        return next(column for column, kind in self.schema.items() if kind == TIME)
 
     def empty(self) -> pl.DataFrame:
         """Return a frame with this table's columns and no rows."""
@@ -37,6 +48,8 @@ INTERACTIONS: Final = Table(
     "interactions",
     key=("interaction_id",),
     newest="updated_at",
+    partition="occurred_at",
+    version=2,
     schema={
         "interaction_id": pl.String,
         "conversation_id": pl.String,
@@ -58,6 +71,9 @@ INTERACTIONS: Final = Table(
 PREDICTIONS: Final = Table(
     "predictions",
     key=("interaction_id", "task", "model_version"),
+    newest="predicted_at",
+    partition="predicted_at",
+    version=2,
     schema={
         "interaction_id": pl.String,
         "task": pl.String,
@@ -78,6 +94,8 @@ CORRECTIONS: Final = Table(
     "corrections",
     key=("correction_id",),
     newest="corrected_at",
+    partition="corrected_at",
+    version=2,
     schema={
         "correction_id": pl.String,
         "interaction_id": pl.String,
@@ -94,6 +112,8 @@ ESCALATIONS: Final = Table(
     "escalations",
     key=("escalation_id",),
     newest="closed_at",
+    partition="escalated_at",
+    version=2,
     schema={
         "escalation_id": pl.String,
         "conversation_id": pl.String,
@@ -115,6 +135,8 @@ REVIEWS: Final = Table(
     "reviews",
     key=("review_id", "task"),
     newest="answered_at",
+    partition="answered_at",
+    version=2,
     schema={
         "review_id": pl.String,
         "interaction_id": pl.String,
@@ -197,38 +219,74 @@ TRAINING_SETS: Final = Table(
 )
 """``split`` is train or dev; ``weight`` is the label's confidence, in (0, 1]."""
 
+PARKED: Final = Table(
+    "parked",
+    key=("table", "event_id"),
+    newest="changed_at",
+    schema={
+        "table": pl.String,
+        "event_id": pl.String,
+        "interaction_id": pl.String,
+        "changed_at": TIME,
+        "row": pl.String,
+        "source": pl.String,
+        "origin": pl.String,
+        "position": pl.Int64,
+        "parked_at": TIME,
+    },
+)
+"""Events of ``table`` whose interaction has not come yet; ``row`` is the event as JSON, redacted."""
+
 QUARANTINE: Final = Table(
     "quarantine",
     key=("quarantine_id",),
+    newest="quarantined_at",
     schema={
         "quarantine_id": pl.String,
         "table": pl.String,
         "source": pl.String,
+        "origin": pl.String,
         "position": pl.Int64,
         "reason_code": pl.String,
         "reason": pl.String,
+        "interaction_id": pl.String,
+        "customer_key": pl.String,
         "row": pl.String,
         "row_digest": pl.String,
         "quarantined_at": TIME,
     },
+    version=2,
+    renamed={"origin": "source"},
 )
-"""``source`` and ``position`` (a line, from 1) point at the row; ``row`` is its redacted JSON,
-null where it cannot be decoded."""
+"""``source``, ``origin`` and ``position`` (from 1) point at the row; ``row`` is the source's row as redacted JSON, null
+where it cannot be decoded or is too long."""
 
 DELIVERIES: Final = Table(
     "deliveries",
-    key=("table", "path", "digest"),
+    key=("source", "table", "origin", "version", "collected_at"),
     schema={
+        "source": pl.String,
         "table": pl.String,
-        "path": pl.String,
-        "digest": pl.String,
+        "origin": pl.String,
+        "version": pl.String,
         "rows": pl.Int64,
         "stored": pl.Int64,
+        "parked": pl.Int64,
         "quarantined": pl.Int64,
+        "newest_at": TIME,
         "collected_at": TIME,
     },
+    version=2,
+    renamed={"origin": "path", "version": "digest"},
 )
-"""One row per source file that has been taken in whole; written last, so that a killed run takes it in again."""
+"""One row per table and part of a source that was taken in; ``newest_at`` is the time of its newest event."""
+
+ERASURES: Final = Table(
+    "erasures",
+    key=("kind", "digest"),
+    schema={"kind": pl.String, "digest": pl.String, "receipt": pl.String, "erased_at": TIME},
+)
+"""Who and what was erased, so that it does not come back: ``kind`` is customer or interaction, ``digest`` is keyed."""
 
 TABLES: Final = (
     INTERACTIONS,
@@ -241,6 +299,8 @@ TABLES: Final = (
     LABELS,
     FEATURES,
     TRAINING_SETS,
+    PARKED,
     QUARANTINE,
     DELIVERIES,
+    ERASURES,
 )

@@ -30,6 +30,8 @@ _COMMANDS: Final = {
     "init": _START,
     "up": _WORK,
     "status": _WORK,
+    "collect": _WORK,
+    "erase": _WORK,
     "run": _WORK,
     "promote": _DECIDE,
     "rollback": _DECIDE,
@@ -68,7 +70,8 @@ def _command(name: str) -> Callable[..., Any]:
 for _name, _panel in _COMMANDS.items():
     app.command(_name, rich_help_panel=_panel)(_command(_name))
 
-app.add_typer(import_module("pipelines.commands.config").app, name="config", rich_help_panel=_WORK)
+for _name in ("config", "quarantine"):
+    app.add_typer(import_module(f"pipelines.commands.{_name}").app, name=_name, rich_help_panel=_WORK)
 
 
 def main() -> None:

@@ -130,7 +130,12 @@ class Runner:
         close_dead_runs(instance)
 
     def run(
-        self, job: str, *, now: datetime | None = None, tags: dict[str, str] | None = None
+        self,
+        job: str,
+        *,
+        now: datetime | None = None,
+        tags: dict[str, str] | None = None,
+        ops: dict[str, Any] | None = None,
     ) -> dg.ExecuteInProcessResult:
         """Run ``job`` to its end.
 
@@ -138,6 +143,7 @@ class Runner:
             job: its name, such as ``collect_job``.
             now: what the clock says, the real time by default.
             tags: put on the run.
+            ops: configuration by op, such as ``{"feedback": {"config": {"source": "crm"}}}``.
 
         Raises:
             CheckFailed: an asset check that blocks failed.
@@ -150,7 +156,10 @@ class Runner:
         try:
             with no_lost_interrupt(), redirect_stderr(_Unrepeated(sys.stderr)):
                 return definition.execute_in_process(
-                    instance=self._instance, run_config=self._config(now), tags=mine, raise_on_error=True
+                    instance=self._instance,
+                    run_config={**self._config(now), "ops": ops or {}},
+                    tags=mine,
+                    raise_on_error=True,
                 )
         except DagsterAssetCheckFailedError as error:
             raise CheckFailed(f"{job} stopped at a check that blocks: {' '.join(str(error).split())}") from error

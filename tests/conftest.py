@@ -16,6 +16,8 @@ pytest_plugins = [
     "tests.e2e.played_fixture",
     "tests.label_studio_fixture",
     "tests.mlflow_fixture",
+    "tests.postgres_fixture",
+    "tests.s3_fixture",
 ]
 
 _OURS = ("CXLOOP_", "DAGSTER_")

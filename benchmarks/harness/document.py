@@ -46,9 +46,14 @@ def describe(path: Path) -> str:
 
 def _row(name: str, figure: dict[str, Any]) -> str:
     low, high = figure["low"], figure["high"]
-    interval = "–" if low == high else f"{low:.2f} to {high:.2f}"
-    cells = [name.replace("_", " "), f"{figure['value']:.2f}", interval, figure["unit"], figure["goal"] or "–"]
+    interval = "–" if low == high else f"{_shown(low)} to {_shown(high)}"
+    cells = [name.replace("_", " "), _shown(figure["value"]), interval, figure["unit"], figure["goal"] or "–"]
     return f"| {' | '.join(cells)} |"
+
+
+def _shown(value: float) -> str:
+    """Return ``value`` with four digits that count, large ones in groups of three."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 if __name__ == "__main__":

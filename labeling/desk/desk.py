@@ -100,3 +100,10 @@ class ReviewDesk(Protocol):
     def count_waiting(self) -> int:
         """Return how many cases stand at the desk with fewer answers than asked for."""
         ...
+
+    def remove(self, case_ids: Sequence[str]) -> int:
+        """Take cases off the desk for good, with every answer and all that was shown; return how many there were.
+
+        Cases that are not there are passed over. A case that was removed can be sent again, which makes it a new one.
+        """
+        ...

@@ -116,6 +116,25 @@ class LabelStudioDesk:
         project = self._api.read_project(self._project()[0])
         return int(project["task_number"] or 0) - int(project["finished_task_number"] or 0)
 
+    def remove(self, case_ids: Sequence[str]) -> int:
+        """Take cases off the desk for good, with every answer to them; return how many tasks there were.
+
+        Raises:
+            DeskUnavailable: the server does not answer; call again with the same cases.
+            DeskRefused: the project is not open, or was deleted.
+        """
+        project, _ = self._project()
+        standing = [
+            int(task["id"])
+            for batch in _batches(list(dict.fromkeys(case_ids)))
+            for task in self._api.list_tasks(
+                project, where=[condition(f"data.{_KEY}", "in_list", "String", list(batch))], columns="id"
+            )
+        ]
+        self._api.read_project(project)  # where nothing was asked for, a deleted project is told all the same
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            return sum(pool.map(self._api.delete_task, standing))
+
     def _project(self) -> tuple[int, Taxonomy]:
         if self._opened is None:
             raise DeskRefused("a project is needed at the desk, none was opened: call open_project first")

@@ -109,6 +109,14 @@ class LabelStudioApi:
         """Change fields of a task."""
         self._ask(lambda client: client.tasks.update(str(task), **settings, request_options=_ONCE))
 
+    def delete_task(self, task: int) -> bool:
+        """Delete a task with its annotations and predictions; whether it was there."""
+        try:
+            self._ask(lambda client: client.tasks.delete(str(task), request_options=_ONCE), task)
+        except ProjectGone:  # the server answers 404: somebody else deleted it meanwhile
+            return False
+        return True
+
     def list_people(self) -> dict[int, str]:
         """Return user id → e-mail address of everyone at the server."""
         people = self._ask(lambda client: client.users.list(request_options=_ONCE))

@@ -1,5 +1,6 @@
 """Raw rows become rows of a table: typed, redacted, keyed and put into their lot."""
 
+import re
 from typing import Any, Final
 
 import polars as pl
@@ -8,27 +9,20 @@ from labeling.digests import keyed_digest
 from labeling.sources.lots import LotPolicy, assign_lots
 from labeling.sources.redaction import RedactionRules, redact_texts
 from labeling.sources.refusals import Sifted, refuse
+from labeling.sources.table_map import event_columns
 from labeling.tables import INTERACTIONS, REVIEWS, TIME, Table
 
-_DERIVED: Final = {
-    INTERACTIONS.name: ("customer_key", "lot", "part"),
-    REVIEWS.name: ("suggestion", "blind", "lead_seconds"),
-}
-"""Columns that no event carries, because we make them."""
-
-
-def event_columns(table: Table) -> tuple[str, ...]:
-    """Return the keys that an event of ``table`` may carry."""
-    derived = _DERIVED.get(table.name, ())
-    columns = tuple(column for column in table.schema if column not in derived)
-    return (*columns, "customer_id") if table == INTERACTIONS else columns
+_ADDRESS: Final = re.compile(r"[^\s@]@[^\s@]+\.[^\s@]")
+_ERASABLE: Final = "customer:"
+"""Stands before a customer's key where a row was kept without the customer's id."""
 
 
 def type_rows(rows: pl.DataFrame, *, table: Table, rules: RedactionRules, lots: LotPolicy, key: bytes) -> Sifted:
     """Turn the strings of ``rows`` into the columns of ``table``.
 
     Times are ISO 8601 with a zone; an empty string in a time, number or flag is null. Every string but the ids is
-    cleaned and redacted. A customer is known by a keyed digest of their id, never by the id.
+    cleaned and redacted. A customer is known by a keyed digest of their id, never by the id; so is everything else
+    whose id is an e-mail address.
 
     Args:
         rows: ``event_columns(table)`` as strings, and ``position``.
@@ -52,7 +46,10 @@ def type_rows(rows: pl.DataFrame, *, table: Table, rules: RedactionRules, lots: 
     kept = ~typed["position"].is_in([refusal.position for refusal in refusals])
     complete = _complete(rows.filter(kept), typed.filter(kept), table=table, lots=lots, key=key)
     plain = [column for column, kind in table.schema.items() if kind == pl.String and not column.endswith("_id")]
-    redacted = complete.with_columns(redact_texts(complete[column], rules) for column in plain)
+    redacted = complete.with_columns(
+        *(redact_texts(complete[column], rules) for column in plain),
+        *(_safe_ids(complete[column], key) for column in table.schema if column.endswith("_id")),
+    )
     return Sifted(redacted.select("position", *table.schema), refusals)
 
 
@@ -102,6 +99,33 @@ def _complete(rows: pl.DataFrame, typed: pl.DataFrame, *, table: Table, lots: Lo
     return typed
 
 
+def safe_id(key: bytes, name: str) -> str:
+    """Return ``name``, or a keyed digest where an e-mail address stands in it: ids are stored as they come."""
+    return f"id-{keyed_digest(key, 'id', name)[:32]}" if _ADDRESS.search(name) else name
+
+
+def _safe_ids(names: pl.Series, key: bytes) -> pl.Series:
+    addresses = names.str.contains("@", literal=True).fill_null(value=False).arg_true()
+    if addresses.is_empty():
+        return names
+    return names.scatter(addresses, [safe_id(key, name) for name in names.gather(addresses)])
+
+
+def customer_mark(key: bytes, customer_id: str) -> str:
+    """Return what stands for ``customer_id`` in a row that is kept for later: ``customer:`` and the customer's key."""
+    return customer_id if _is_mark(customer_id) else _ERASABLE + keyed_digest(key, "customer", customer_id)
+
+
+def customer_key(key: bytes, customer_id: str) -> str:
+    """Return the keyed digest by which a customer is known; that of a mark is the one it holds."""
+    return customer_mark(key, customer_id).removeprefix(_ERASABLE)
+
+
+def _is_mark(text: str) -> bool:
+    digest = text.removeprefix(_ERASABLE)
+    return len(text) == len(_ERASABLE) + 64 and len(digest) == 64 and set(digest) <= set("0123456789abcdef")
+
+
 def _customer_keys(customer_ids: pl.Series, key: bytes) -> pl.Series:
-    known = {name: keyed_digest(key, "customer", name) for name in customer_ids.drop_nulls().unique()}
+    known = {name: customer_key(key, name) for name in customer_ids.drop_nulls().unique()}
     return pl.Series("customer_key", [None if name is None else known[name] for name in customer_ids], pl.String)

@@ -1,114 +1,143 @@
-"""Take in what is new at the sources of one table: read, type, sift, merge, quarantine, and only then note it."""
+"""Take in what is new at the sources, park what came too early, and say what became of every row."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
+from labeling.errors import SourceError
 from labeling.home import Home
-from labeling.sources.arrivals import event_columns, type_rows
-from labeling.sources.files import SourceFile, SourcesConfig, new_files, read_events
-from labeling.sources.lots import LotPolicy
-from labeling.sources.quarantine import quarantine_rows
-from labeling.sources.redaction import RedactionRules
-from labeling.sources.refusals import Sifted
-from labeling.tables import DELIVERIES, QUARANTINE, Table
-
-Sift = Callable[[pl.DataFrame, Table], Sifted]
-"""Judges typed rows (with ``position``) of a table."""
+from labeling.sources.delivery import Delivered, deliver
+from labeling.sources.erased import read_erased
+from labeling.sources.intake import House, Intake, Rows
+from labeling.sources.parking import PARKABLE, join_parked
+from labeling.sources.records import Batch
+from labeling.sources.source import FilesSource, RestSource, Source, SourcesConfig
+from labeling.tables import DELIVERIES
 
 
 @dataclass(frozen=True)
 class Collected:
-    """What one collection did: files taken in, their rows, and where the rows went.
+    """What one collection did for one table.
 
-    ``rows`` is ``quarantined`` plus the rows that went to the table; of those, ``inserted`` were new and ``updated``
-    superseded an older version, and the rest had come before.
+    ``origins`` are the parts of sources that were read (files, pages), ``rows`` what they held for this table: rows
+    that were ``stored`` (of which ``inserted`` were new, ``updated`` superseded an older version, and the rest had come
+    before), ``parked`` or ``quarantined``. ``joined`` and ``expired`` are events that had been parked before.
+    ``newest_at`` is the time of the newest event.
     """
 
-    files: int = 0
+    origins: int = 0
     rows: int = 0
+    stored: int = 0
     inserted: int = 0
     updated: int = 0
+    parked: int = 0
     quarantined: int = 0
-
-    def __add__(self, other: "Collected") -> "Collected":
-        """Return the sum of two collections."""
-        return Collected(
-            self.files + other.files,
-            self.rows + other.rows,
-            self.inserted + other.inserted,
-            self.updated + other.updated,
-            self.quarantined + other.quarantined,
-        )
+    joined: int = 0
+    expired: int = 0
+    newest_at: datetime | None = None
 
 
-def collect(
-    table: Table,
-    *,
-    sources: SourcesConfig,
-    home: Home,
-    rules: RedactionRules,
-    lots: LotPolicy,
-    sift: Sift,
-    now: datetime,
-) -> Collected:
-    """Take every new file of ``table`` in.
+@dataclass(frozen=True)
+class Collection:
+    """What one collection did: by table, and which sources could not be read (``unread``: their names and why)."""
 
-    A file is noted in DELIVERIES after its rows are stored: killed at any instant and run again, each row is stored
-    once. Bad rows never stop the good ones.
+    tables: Mapping[str, Collected]
+    unread: tuple[str, ...] = ()
+
+
+def collect(*names: str, sources: SourcesConfig, home: Home, house: House, only: str = "") -> Collection:
+    """Take in what is new at every source of the tables called ``names``.
+
+    Each source's rows are staged and merged by themselves: killed at any instant and run again, each row is stored
+    once. Bad rows never stop the good ones, and a source that cannot be read does not stop the others.
 
     Args:
-        table: which table.
+        names: which tables.
         sources: where to look.
-        home: whose tables and key.
-        rules: what is personal data.
-        lots: the shares of the lots.
-        sift: cuts the typed rows of a table into good ones and refusals.
-        now: the time of the collection.
+        home: where files and dlt's staging lie.
+        house: the rules, and the tables.
+        only: the name of the one source to read; all of them where empty.
+
+    Returns:
+        What was done, the tables that a source fills beside ``names`` included. What could be read of a source that
+        failed is stored.
 
     Raises:
-        SourceError: a file is there and cannot be read; the files before it are taken in.
+        SourceError: there is no source called ``only``.
         StorageError: a table cannot be written.
     """
-    total = Collected()
-    for source in sources.of_table(table.name):
-        deliveries = home.tables.read(DELIVERIES)
-        for file in new_files(source, folder=home.path, deliveries=deliveries):
-            total += _collect_file(file, table=table, home=home, rules=rules, lots=lots, sift=sift, now=now)
-    return total
+    if only and only not in {source.name for source in sources.sources}:
+        known = ", ".join(source.name for source in sources.sources) or "none"
+        raise SourceError(f"a source of sources.yaml is needed ({known}), found {only}")
+    chosen = [source for source in sources.of_tables(*names) if only in {"", source.name}]
+    tables = sorted({table for source in chosen for table in source.tables} | set(names))
+    done = {name: Collected() for name in tables}
+    faults = []
+    for source in chosen:
+        try:
+            delivered = _deliver(source, house, home)
+        except SourceError as fault:
+            faults.append(str(fault))
+            continue
+        if delivered.fault:
+            faults.append(delivered.fault)
+        done = {name: _add(found, delivered, name) for name, found in done.items()}
+    for table in PARKABLE:
+        if table.name in done:
+            joined = join_parked(home.tables, table, key=house.key, now=house.now, days=sources.parked_days)
+            done[table.name] = replace(done[table.name], joined=joined.joined, expired=joined.expired)
+    return Collection(done, tuple(faults))
 
 
-def _collect_file(
-    file: SourceFile,
-    *,
-    table: Table,
-    home: Home,
-    rules: RedactionRules,
-    lots: LotPolicy,
-    sift: Sift,
-    now: datetime,
-) -> Collected:
-    key = home.key()
-    read = read_events(file.path, columns=event_columns(table))
-    typed = type_rows(read.rows, table=table, rules=rules, lots=lots, key=key)
-    sifted = sift(typed.good, table)
-    refusals = (*read.refused, *typed.refusals, *sifted.refusals)
-    merged = home.tables.merge(table, sifted.good)
-    home.tables.merge(
-        QUARANTINE,
-        quarantine_rows(refusals, raw=read.rows, table=table, source=file.name, rules=rules, key=key, now=now),
+def _deliver(source: Source, house: House, home: Home) -> Delivered:
+    def read(state: dict[str, Any]) -> Iterator[Rows]:
+        erased = read_erased(home.tables, house.key)  # read under the lock that an erasure waits for
+        intake = Intake(source, replace(house, erased=erased))
+        for batch in _batches(source, home, state):
+            yield from intake.take(batch)
+
+    with home.exclusive(f"source-{source.name}"):
+        return deliver(source.name, read, tables=home.tables, folder=home.collecting)
+
+
+def _batches(source: Source, home: Home, state: dict[str, Any]) -> Iterator[Batch]:
+    """Return the source's reader at work; each kind's libraries are loaded where one is read."""
+    if isinstance(source, FilesSource):
+        from labeling.sources.files import read_files
+
+        return read_files(source, folder=home.path, taken=_taken(source, home))
+    if isinstance(source, RestSource):
+        from labeling.sources.rest import read_rest
+
+        return read_rest(source, state=state)
+    from labeling.sources.sql import read_sql
+
+    return read_sql(source, state=state)
+
+
+def _taken(source: FilesSource, home: Home) -> frozenset[tuple[str, str]]:
+    """Return the contents of files (origin, version) that were taken in before, by this source."""
+    noted = home.tables.read(DELIVERIES, columns=["origin", "version"], where=pl.col("source") == source.name)
+    return frozenset(noted.iter_rows())
+
+
+def _add(found: Collected, delivered: Delivered, table: str) -> Collected:
+    notes = pl.concat(delivered.notes).filter(pl.col("table") == table) if delivered.notes else DELIVERIES.empty()
+    return replace(
+        found,
+        origins=found.origins + notes.height,
+        rows=found.rows + int(notes["rows"].sum()),
+        stored=found.stored + int(notes["stored"].sum()),
+        inserted=found.inserted + delivered.inserted.get(table, 0),
+        updated=found.updated + delivered.updated.get(table, 0),
+        parked=found.parked + int(notes["parked"].sum()),
+        quarantined=found.quarantined + int(notes["quarantined"].sum()),
+        newest_at=_latest([found.newest_at, *notes["newest_at"].to_list()]),
     )
-    rows = sifted.good.height + len(refusals)
-    noted = {
-        "table": table.name,
-        "path": file.name,
-        "digest": file.digest,
-        "rows": rows,
-        "stored": sifted.good.height,
-        "quarantined": len(refusals),
-        "collected_at": now,
-    }
-    home.tables.merge(DELIVERIES, DELIVERIES.frame([noted]))
-    return Collected(1, rows, merged.inserted, merged.updated, len(refusals))
+
+
+def _latest(times: Sequence[datetime | None]) -> datetime | None:
+    return max((time for time in times if time), default=None)

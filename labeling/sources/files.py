@@ -1,187 +1,242 @@
-"""Events from JSON Lines files: which files are new, and what their lines say."""
+"""Files of any store: which of them are new, and their rows in batches."""
 
+import fnmatch
+import glob
 import hashlib
-import json
-from collections.abc import Iterator, Sequence
+import io
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, Self
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, cast
 
-import polars as pl
-from pydantic import Field, model_validator
-
-from labeling.config import Config
 from labeling.errors import SourceError
+from labeling.sources.columnar import read_parquet, unpack
+from labeling.sources.delimited import read_csv
+from labeling.sources.formats import Piece, read_json_lines
+from labeling.sources.lines import DamagedFile, StorageFault, StoredFile, is_zipped, read_chunks, unzip
+from labeling.sources.records import Batch, raw_frame
 from labeling.sources.refusals import Refusal
+from labeling.sources.source import FilesSource
 
-LINE_LIMIT: Final = 1_000_000
-"""Bytes of the longest line that is decoded; a longer one is refused unread."""
-
-
-class Source(Config):
-    """One place that events of one table come from.
-
-    ``path`` is a folder (its ``*.jsonl`` files are read) or a file name pattern in one, relative to the home.
-    """
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")
-    kind: Literal["files"]
-    table: Literal["interactions", "corrections", "escalations", "reviews"]
-    path: str = Field(min_length=1)
-
-
-class SourcesConfig(Config):
-    """configs/sources.yaml: any number of sources, any number of them for one table."""
-
-    schema_version: Literal[1]
-    sources: tuple[Source, ...] = ()
-
-    @model_validator(mode="after")
-    def _check_names(self) -> Self:
-        names = [source.name for source in self.sources]
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"source names must differ, repeated: {', '.join(repeated)}")
-        return self
-
-    def of_table(self, table: str) -> tuple[Source, ...]:
-        """Return the sources of ``table`` in the order of the file."""
-        return tuple(source for source in self.sources if source.table == table)
+FORMATS: Final = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
+"""Formats by the ends of names, each also with ``.gz``."""
+UNPACKED_LIMIT: Final = 1 << 29
+"""Bytes of the largest gzipped Parquet file that is unpacked, which happens in memory."""
+_UNDER_WAY: Final = (".growing", ".tmp", ".part")
+_BLOCK: Final = 1 << 22
+"""Bytes that a store is asked for at a time."""
+_ETAGS: Final = ("ETag", "etag")
+_TIMES: Final = ("mtime", "LastModified", "last_modified", "updated", "created", "modified")
+_NAMES_SHOWN: Final = 20
 
 
 @dataclass(frozen=True)
-class SourceFile:
-    """One file with something new; ``name`` is its path relative to the home where it lies inside."""
+class _Found:
+    """A file that a source has; ``find_version`` may read it where its store tells no version."""
 
-    path: Path
-    name: str
-    digest: str
-
-
-@dataclass(frozen=True)
-class Arrivals:
-    """The lines of one file: those that could be read, and why the others could not.
-
-    ``rows`` holds every asked column as a string (null where the line lacks it) and ``position``, the line from 1.
-    Blank lines are neither.
-    """
-
-    rows: pl.DataFrame
-    refused: tuple[Refusal, ...]
+    origin: str
+    find_version: Callable[[], str]
+    open: Callable[[], Any]
 
 
-def new_files(source: Source, *, folder: Path, deliveries: pl.DataFrame) -> list[SourceFile]:
-    """Return the files of ``source`` whose content was not taken in yet, by name.
+def read_files(
+    source: FilesSource, *, folder: Path, taken: frozenset[tuple[str, str]], batch_rows: int = 50_000
+) -> Iterator[Batch]:
+    """Yield the rows of each new file of ``source``, by address.
+
+    The origin of a file is its path relative to ``folder`` where it lies inside, else its whole address without
+    credentials. The version is the store's etag; of a local file its size and time of change, so that one that was
+    only touched is read again, which changes nothing; the content's digest where a store tells neither. Hidden files
+    and those named ``*.growing``, ``*.tmp`` or ``*.part`` are ignored. Nothing is written anywhere. Rows and refusals
+    of all batches of a file are as many as its records (see the readers of each format).
 
     Args:
         source: where to look; a folder that does not exist holds no files.
-        folder: what ``source.path`` is relative to.
-        deliveries: DELIVERIES table.
+        folder: the home.
+        taken: origin and version of what was read before.
+        batch_rows: the most rows and refusals of a batch.
 
     Raises:
-        SourceError: a file or folder is there and cannot be read.
+        SourceError: the source cannot be listed; or, when all others have been read, some files cannot be read.
     """
-    taken = set(deliveries.filter(pl.col("table") == source.table).select("path", "digest").iter_rows())
-    found = []
-    for path in _files(folder / source.path):
-        name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
-        file = SourceFile(path, name, _digest(source, path))
-        if (file.name, file.digest) not in taken:
-            found.append(file)
-    return found
+    _check(source)
+    unread: list[str] = []
+    for file in _find_remote(source) if _is_remote(source.path) else _find_local(source, folder):
+        try:
+            version = file.find_version()
+            if (file.origin, version) not in taken:
+                yield from _read(source, file, version, batch_rows)
+        except StorageFault as fault:
+            unread.append(f"{file.origin} ({fault})")
+    if unread:
+        more = f" and {len(unread) - _NAMES_SHOWN} more" if len(unread) > _NAMES_SHOWN else ""
+        raise SourceError(
+            f"source {source.name}: the other files were read, these could not be: {', '.join(unread[:_NAMES_SHOWN])}"
+            f"{more}; check their rights and format, and run again"
+        )
 
 
-def read_events(path: Path, *, columns: Sequence[str]) -> Arrivals:
-    """Read one JSON object a line, robust against anything else that a line can be.
+def _check(source: FilesSource) -> None:
+    if source.separator in '"\r\n':
+        raise SourceError(f"source {source.name}: separator needs a character other than a quote and a line end")
+    if _is_remote(source.path) and "::" in source.path:
+        raise SourceError(f"source {source.name}: chained addresses (::) may write copies to disk, give a plain one")
 
-    Numbers keep the digits they were written with; unknown keys are ignored; half of a surrogate pair becomes U+FFFD.
 
-    Args:
-        path: a JSON Lines file in UTF-8, with or without a byte order mark.
-        columns: the keys to keep.
+def _read(source: FilesSource, file: _Found, version: str, batch_rows: int) -> Iterator[Batch]:
+    format_ = source.format if source.format != "auto" else _format(file.origin)
+    if not format_:
+        raise StorageFault("unknown format: set format to csv, jsonl or parquet")
+    held = Piece(raw_frame([], source.paths))
+    with cast("io.BufferedReader", io.BufferedReader(StoredFile(_ask(file.open)))) as opened:
+        for number, piece in enumerate(_pieces(source, file, format_, opened, batch_rows)):
+            if number:
+                yield Batch(file.origin, version, held.rows, held.refused, is_last=False)
+            held = piece
+    yield Batch(file.origin, version, held.rows, held.refused, is_last=True)
 
-    Raises:
-        SourceError: the file cannot be read.
-    """
-    rows: list[tuple[Any, ...]] = []
-    refused: list[Refusal] = []
+
+def _pieces(
+    source: FilesSource, file: _Found, format_: str, opened: io.BufferedReader, batch_rows: int
+) -> Iterator[Piece]:
+    is_gzip = file.origin.lower().endswith(".gz")
+    paths, required = source.paths, source.required_paths
+    if format_ == "parquet":
+        return _parquet_pieces(opened, is_gzip, source, batch_rows)
+    chunks = read_chunks(opened, is_gzip=is_gzip)
+    if format_ == "csv":
+        return read_csv(chunks, separator=source.separator, paths=paths, required=required, batch_rows=batch_rows)
+    return read_json_lines(chunks, paths=paths, batch_rows=batch_rows)
+
+
+def _parquet_pieces(opened: io.BufferedReader, is_gzip: bool, source: FilesSource, batch_rows: int) -> Iterator[Piece]:
+    plain: io.BytesIO | io.BufferedReader | None = opened
+    fault = DamagedFile("file_too_large", f"a gzipped Parquet file of over {UNPACKED_LIMIT:,} bytes: give it unpacked")
+    if is_gzip or is_zipped(opened):
+        try:
+            plain = unpack(unzip(opened), limit=UNPACKED_LIMIT)
+        except DamagedFile as damaged:
+            plain, fault = None, damaged
+    if plain is None:
+        yield Piece(raw_frame([], source.paths), (Refusal(0, fault.code, fault.reason),))
+    else:
+        yield from read_parquet(plain, paths=source.paths, required=source.required_paths, batch_rows=batch_rows)
+
+
+def _format(name: str) -> str:
+    return FORMATS.get(PurePosixPath(name.lower().removesuffix(".gz")).suffix, "")
+
+
+def _is_wanted(name: str, source: FilesSource, *, in_folder: bool) -> bool:
+    if name.startswith(".") or name.endswith(_UNDER_WAY):
+        return False
+    return not in_folder or source.format != "auto" or bool(_format(name))
+
+
+def _is_remote(path: str) -> bool:
+    return "://" in path
+
+
+def _find_local(source: FilesSource, folder: Path) -> list[_Found]:
+    place = folder / source.path
     try:
-        with path.open("rb") as handle:
-            for position, line, too_long in _lines(handle):
-                read = _read_line(position, line, too_long, columns)
-                if isinstance(read, Refusal):
-                    refused.append(read)
-                else:
-                    rows.append((position, *read))
+        if place.is_dir():
+            paths = [path for path in place.iterdir() if _is_wanted(path.name, source, in_folder=True)]
+        elif glob.has_magic(source.path) and not place.exists():
+            anchor, pattern = (folder, source.path) if not Path(source.path).is_absolute() else _split_anchor(place)
+            paths = [path for path in anchor.glob(pattern) if _is_wanted(path.name, source, in_folder=False)]
+        else:
+            paths = [place] if place.exists() else []
+        files = sorted(path for path in paths if path.is_file() or (path.is_symlink() and not path.is_dir()))
     except OSError as error:
-        raise _unreadable(path, error) from error
-    schema = {"position": pl.Int64, **dict.fromkeys(columns, pl.String)}
-    return Arrivals(pl.DataFrame(rows, schema=pl.Schema(schema), orient="row"), tuple(refused))
+        raise _unlisted(source, error) from None
+    return [
+        _Found(_local_origin(path, folder), partial(_local_version, path), partial(path.open, "rb")) for path in files
+    ]
 
 
-def _files(place: Path) -> list[Path]:
-    pattern, folder = ("*.jsonl", place) if place.is_dir() else (place.name, place.parent)
+def _without_secrets(address: str) -> str:
+    """Drop user, password and, of web addresses, the query, which often holds a token."""
+    address = re.sub(r"^(\w+://)[^/@]*:[^/@]*@", r"\1", address)
+    return address.partition("?")[0] if address.startswith(("http://", "https://")) else address
+
+
+def _split_anchor(place: Path) -> tuple[Path, str]:
+    return Path(place.anchor), place.relative_to(place.anchor).as_posix()
+
+
+def _local_origin(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
+
+
+def _local_version(path: Path) -> str:
+    about = _ask(path.stat)
+    return f"{about.st_size}-{about.st_mtime_ns}"
+
+
+def _find_remote(source: FilesSource) -> list[_Found]:
+    import fsspec
+
     try:
-        return sorted(path for path in folder.glob(pattern) if path.is_file()) if folder.is_dir() else []
-    except OSError as error:
-        raise _unreadable(folder, error) from error
+        system, place = fsspec.url_to_fs(source.path, skip_instance_cache=True, **source.storage)
+        found = _list_remote(source, system, place)
+    except Exception as error:  # each file system's library has errors of its own
+        raise _unlisted(source, error) from None
+    return [
+        _Found(
+            _without_secrets(system.unstrip_protocol(about["name"])),
+            partial(_remote_version, system, about),
+            partial(system.open, about["name"], "rb", block_size=_BLOCK),
+        )
+        for about in sorted(found, key=lambda about: about["name"])
+    ]
 
 
-def _digest(source: Source, path: Path) -> str:
+def _list_remote(source: FilesSource, system: Any, place: str) -> list[dict[str, Any]]:
+    is_pattern = glob.has_magic(place)
+    root, _, last = place.rpartition("/")
     try:
-        with path.open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
-    except OSError as error:
-        raise _unreadable(path, error, source=source.name) from error
+        if not is_pattern and (about := system.info(place))["type"] == "file":
+            return [about]
+        if is_pattern and glob.has_magic(root):
+            found = list(system.glob(place, detail=True).values())
+        else:
+            found = system.ls(root if is_pattern else place, detail=True)
+    except FileNotFoundError:
+        found = []
+    if not found and not system.exists(place.partition("/")[0] or "/"):
+        raise FileNotFoundError(place)
+    if is_pattern:
+        found = [about for about in found if fnmatch.fnmatchcase(about["name"].rpartition("/")[2], last)]
+    files = [about for about in found if about["type"] == "file" and about["name"].rstrip("/") != place.rstrip("/")]
+    return [about for about in files if _is_wanted(about["name"].rpartition("/")[2], source, in_folder=not is_pattern)]
 
 
-def _lines(handle: BinaryIO) -> Iterator[tuple[int, bytes, str]]:
-    """Yield position, line and, for a line over the limit, the SHA-256 of the whole of it (else empty)."""
-    position = 0
-    while line := handle.readline(LINE_LIMIT + 1):
-        position += 1
-        too_long = ""
-        if len(line) > LINE_LIMIT:
-            whole = hashlib.sha256(line)
-            while line and not line.endswith(b"\n"):
-                line = handle.readline(LINE_LIMIT)
-                whole.update(line)
-            line, too_long = b"...", whole.hexdigest()
-        if line.strip():
-            yield position, line, too_long
+def _remote_version(system: Any, about: dict[str, Any]) -> str:
+    for key in _ETAGS:
+        if about.get(key):
+            return str(about[key]).strip('"')
+    for key in _TIMES:
+        if about.get(key):
+            return f"{about.get('size')}-{about[key]}"
+    with StoredFile(_ask(partial(system.open, about["name"], "rb", block_size=_BLOCK))) as file:
+        return hashlib.file_digest(io.BufferedReader(file), "sha256").hexdigest()
 
 
-def _read_line(position: int, line: bytes, too_long: str, columns: Sequence[str]) -> tuple[str | None, ...] | Refusal:
-    if too_long:
-        return Refusal(position, "line_too_long", f"the line is longer than {LINE_LIMIT:,} bytes", too_long)
-    content = hashlib.sha256
+def _ask(call: Callable[[], Any]) -> Any:
     try:
-        text = line.decode("utf-8-sig" if position == 1 else "utf-8")
-    except UnicodeDecodeError:
-        return Refusal(position, "broken_encoding", "the line is not UTF-8", content(line).hexdigest())
-    try:
-        event = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
-    except (ValueError, RecursionError):
-        return Refusal(position, "broken_json", "the line is not JSON", content(line).hexdigest())
-    if not isinstance(event, dict):
-        return Refusal(position, "not_an_object", "the line is JSON, not an object", content(line).hexdigest())
-    values = tuple(event.get(column) for column in columns)
-    nested = [column for column, value in zip(columns, values, strict=True) if isinstance(value, dict | list)]
-    if nested:
-        reason = f"a single value is needed, found a list or an object: {', '.join(nested)}"
-        return Refusal(position, "nested_value", reason, content(line).hexdigest())
-    return tuple(_as_text(value) for value in values)
+        return call()
+    except Exception as error:  # each file system's library has errors of its own
+        raise StorageFault(type(error).__name__) from None
 
 
-def _as_text(value: str | bool | None) -> str | None:
-    if value is None or isinstance(value, bool):
-        return None if value is None else str(value).lower()
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return value
-
-
-def _unreadable(path: Path, error: OSError, *, source: str = "") -> SourceError:
-    named = f"source {source}: " if source else ""
-    return SourceError(f"{named}{path} cannot be read ({type(error).__name__}): check its rights and run again")
+def _unlisted(source: FilesSource, error: Exception) -> SourceError:
+    address = _without_secrets(source.path)
+    if isinstance(error, ImportError):
+        return SourceError(f"source {source.name}: {address} needs a package that is not installed, {error.name}")
+    return SourceError(
+        f"source {source.name}: {address} cannot be listed ({type(error).__name__}): check the address, the rights and"
+        " the credentials in the environment, and run again"
+    )

@@ -9,14 +9,18 @@ import polars as pl
 class Refusal:
     """One row that goes to quarantine.
 
-    ``position`` is its line in the source, from 1. ``code`` is one of the reason codes below; ``reason`` says it in
-    words, names columns only, and never holds a value. ``content_digest`` is the SHA-256 of the undecodable line,
-    empty where the row was decoded (its content then travels in the frame that it came in).
+    ``position`` is its place in its origin, from 1; 0 stands for the whole of a file. ``code`` is one of the reason
+    codes below; ``reason`` says it in words, names columns only, and never holds a value. ``content_digest`` is the
+    SHA-256 of the undecodable line, empty where the row was decoded (its content then travels in the frame that it came
+    in).
 
-    Codes: ``broken_encoding``, ``broken_json``, ``not_an_object``, ``nested_value``, ``line_too_long`` (reading);
-    ``bad_time``, ``bad_number``, ``bad_flag`` (typing); ``missing``, ``bad_id``, ``too_long``, ``unknown_task``,
-    ``unknown_label``, ``unknown_value``, ``in_the_future``, ``out_of_range``, ``text_empty``, ``text_too_long``,
-    ``closed_before_opened`` (expectations).
+    Codes of reading: ``broken_encoding``, ``broken_json``, ``broken_quoting``, ``broken_value``, ``broken_file``,
+    ``cut_short``, ``nul_bytes``, ``not_an_object``, ``nested_value``, ``ragged_row``, ``missing_column``,
+    ``repeated_column``, ``line_too_long`` (a row, or a line), ``field_too_long``, ``file_too_large``. Of typing:
+    ``bad_time``, ``bad_number``, ``bad_flag``. Of expectations: ``missing``, ``bad_id``, ``too_long``,
+    ``unknown_task``, ``unknown_label``, ``unknown_value``, ``in_the_future``, ``out_of_range``, ``text_empty``,
+    ``text_too_long``, ``closed_before_opened``. And ``erased`` (somebody asked for that),
+    ``past_retention``, ``interaction_never_came``.
     """
 
     position: int

@@ -20,7 +20,7 @@ def check(home: HomeOption = None) -> None:
     settings = load_settings(configs)
     tasks = ", ".join(f"{task.name} ({len(task.labels)} labels)" for task in settings.taxonomy.tasks)
     say(f"No faults in {configs}. Tasks: {tasks}.", style="green")
-    say_next("`cxloop up` shows the pages, `cxloop run collect` takes in what lies in the inbox")
+    say_next("`cxloop up` shows the pages, `cxloop collect` takes in what is new at the sources")
 
 
 @app.callback()

@@ -39,7 +39,7 @@ def init(
     """Make a home folder with its settings: from flags or, in a terminal, from a few questions.
 
     Labels that you have already (a CSV, a Label Studio project) become the taxonomy and the first training set: they
-    wait in the inbox for `cxloop run collect`, `cxloop run review` and `cxloop run retrain`. A home that exists is
+    wait in the inbox for `cxloop collect`, `cxloop run review` and `cxloop run retrain`. A home that exists is
     never overwritten.
     """
     from assets.settings import load_settings
@@ -136,4 +136,4 @@ def _tell(home: Path, imported: "Imported | None") -> None:
         return
     counts = ", ".join(f"{count} labels of {task}" for task, count in count_tasks(imported.rows).items())
     say(f"Took over {len(imported.rows)} labelled texts ({counts}); configs/taxonomy.yaml was made from them.")
-    say_next("`cxloop run collect`, then `cxloop run review`, then `cxloop run retrain`", "`cxloop up` shows the pages")
+    say_next("`cxloop collect`, then `cxloop run review`, then `cxloop run retrain`", "`cxloop up` shows the pages")

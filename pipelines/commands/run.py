@@ -4,7 +4,7 @@ import re
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -53,31 +53,44 @@ def run(
     retrain trains models and judges them. reconcile puts right a registry that was changed by hand. maintain compacts
     the tables. Every job can be stopped at any point and run again.
     """
-    from assets.settings import load_settings
-    from pipelines.running import Runner, open_instance, told_when_full
-    from pipelines.terminal import console, say, say_next
+    from pipelines.terminal import say, say_next
 
-    folder = open_home(home)
-    settings = load_settings(folder.configs)
-    with (
-        told_when_full(folder),
-        folder.lock(),
-        open_instance(folder) as instance,
-        console(stderr=True).status(f"{job}: starting") as shown,
-        _desk(job, folder, settings, shown),
-        _Watch(job, instance, shown),
-    ):
-        done = Runner(folder, instance).run(f"{job}_job")
-    for asset, facts in _facts(done):
-        say(f"{asset:<24} {facts}")
+    for asset, facts in run_here(job, open_home(home)).items():
+        told = {name.replace("_", " "): _brief(value) for name, value in facts.items()}
+        say(f"{asset:<24} {', '.join(f'{name} {fact}' for name, fact in told.items() if fact)}")
     say_next(*_NEXT[job])
 
 
-def _desk(job: Job, home: "Home", settings: "Settings", shown: "Status") -> AbstractContextManager[object]:
+def run_here(job: str, home: "Home", *, ops: dict[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+    """Run one job in this process, shown on standard error while it runs; return each asset's facts by name.
+
+    Args:
+        job: its name without ``_job``.
+        home: whose loop; held for as long as the job runs.
+        ops: configuration by op.
+    """
+    from assets.settings import load_settings
+    from pipelines.running import Runner, open_instance, told_when_full
+    from pipelines.terminal import console
+
+    settings = load_settings(home.configs)
+    with (
+        told_when_full(home),
+        home.lock(),
+        open_instance(home) as instance,
+        console(stderr=True).status(f"{job}: starting") as shown,
+        _desk(job, home, settings, shown),
+        _Watch(job, instance, shown),
+    ):
+        done = Runner(home, instance).run(f"{job}_job", ops=ops)
+    return _facts(done)
+
+
+def _desk(job: str, home: "Home", settings: "Settings", shown: "Status") -> AbstractContextManager[object]:
     """Return what keeps a Label Studio running for a job that needs one, where the settings place none elsewhere."""
     from pipelines.services import embedded_label_studio
 
-    if job is not Job.REVIEW or settings.services.label_studio.url:
+    if job != Job.REVIEW or settings.services.label_studio.url:
         return nullcontext()
     return embedded_label_studio(home, port=None, tell=lambda line: shown.update(f"{job}: {line}"))
 
@@ -85,7 +98,7 @@ def _desk(job: Job, home: "Home", settings: "Settings", shown: "Status") -> Abst
 class _Watch:
     """Shows the steps of the run that began last, for as long as the block lasts."""
 
-    def __init__(self, job: Job, instance: "dg.DagsterInstance", shown: "Status") -> None:
+    def __init__(self, job: str, instance: "dg.DagsterInstance", shown: "Status") -> None:
         self._job, self._instance, self._shown = job, instance, shown
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -105,25 +118,15 @@ class _Watch:
                 self._shown.update(f"{self._job}: {steps[-1]}")
 
 
-def _facts(done: "dg.ExecuteInProcessResult") -> list[tuple[str, str]]:
-    """Return what each asset said of what it made: its name and its figures; longer texts stand on Dagster's page."""
+def _facts(done: "dg.ExecuteInProcessResult") -> dict[str, dict[str, Any]]:
+    """Return what each asset said of what it made."""
     events = (event for event in done.all_events if event.is_step_materialization)
     made = [event.step_materialization_data.materialization for event in events]
-    return [
-        (
-            asset.asset_key.to_user_string(),
-            ", ".join(
-                f"{name.replace('_', ' ')} {fact}"
-                for name, value in asset.metadata.items()
-                if (fact := _brief(value.value))
-            ),
-        )
-        for asset in made
-    ]
+    return {one.asset_key.to_user_string(): {name: value.value for name, value in one.metadata.items()} for one in made}
 
 
 def _brief(value: object) -> str:
-    """Return a figure or a word in a few characters, "" where that cannot be done."""
+    """Return a figure or a word in a few characters, "" for a longer text (it stands on Dagster's page)."""
     if isinstance(value, float):
         return f"{value:.3g}"
     text = str(value)

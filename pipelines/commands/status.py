@@ -91,4 +91,4 @@ def _next_steps(standing: "Standing", waiting: int) -> list[str]:
         steps.append(f"`cxloop promote {standing.challenger} --reviewer NAME --note WHY` approves the challenger")
     if waiting:
         steps.append("`cxloop up`, then label the waiting cases in Label Studio")
-    return steps or ["`cxloop run collect` takes in what lies in the inbox"]
+    return steps or ["`cxloop collect` takes in what is new at the sources"]

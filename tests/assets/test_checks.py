@@ -34,7 +34,8 @@ def check(stocked):
 
 
 def deliver(stocked, name, *, rows, quarantined, at=NOW):
-    row = {"table": "corrections", "path": name, "digest": name, "rows": rows, "stored": rows - quarantined}
+    place = {"source": "crm", "table": "corrections", "origin": name, "version": ""}
+    row = place | {"rows": rows, "stored": rows - quarantined}
     stocked.put(t.DELIVERIES, row | {"quarantined": quarantined, "collected_at": at})
 
 
@@ -47,6 +48,29 @@ def test_too_many_refused_rows_of_the_newest_delivery_stop_what_comes_after(stoc
     said = check("corrections", "quarantined_share")
     assert said.passed is passes
     assert said.blocking
+
+
+def test_a_source_that_could_not_be_read_is_told_and_stops_nothing(check):
+    assert check("corrections", "sources_read", rows=3).passed
+    said = check("corrections", "sources_read", rows=3, unread="source crm: the server is down")
+    assert not said.passed
+    assert not said.blocking
+    assert said.description == "source crm: the server is down"
+
+
+@pytest.mark.parametrize(("rows", "passes"), [(0, True), (10, True), (100, True), (101, False)])
+def test_far_more_rows_than_ever_stop_what_comes_after(stocked, check, rows, passes):
+    for day in range(1, 9):
+        deliver(stocked, f"day-{day}", rows=10, quarantined=0, at=NOW - timedelta(days=day))
+    deliver(stocked, "today", rows=rows, quarantined=0)
+    said = check("corrections", "arrivals_as_usual")
+    assert said.passed is passes
+    assert said.blocking
+
+
+def test_an_id_that_stands_twice_stops_what_comes_after(stocked, check):
+    stocked.put(t.CORRECTIONS, {"correction_id": "k", "corrected_at": NOW})
+    assert check("corrections", "ids_unique").passed
 
 
 def test_nothing_delivered_is_no_fault(check):

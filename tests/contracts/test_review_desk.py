@@ -32,7 +32,12 @@ def test_opening_twice_gives_the_same_project(handle: DeskHandle):
 
 def test_a_desk_without_a_project_says_what_to_do(handle: DeskHandle):
     desk = handle.open()
-    for call in (lambda: desk.send([case(1)]), lambda: desk.fetch(None), desk.count_waiting):
+    for call in (
+        lambda: desk.send([case(1)]),
+        lambda: desk.fetch(None),
+        desk.count_waiting,
+        lambda: desk.remove(["x"]),
+    ):
         with pytest.raises(DeskRefused, match="open_project"):
             call()
 
@@ -186,7 +191,8 @@ def test_a_deleted_project_is_noticed_and_made_again(handle: DeskHandle):
     (sent,) = desk.send([case(1)])
     handle.answer(sent.desk_task_id, sent.case_id, "ann-1", GOOD)
     handle.delete_project(sent.project_id)
-    for call in (lambda: desk.send([case(2)]), lambda: desk.fetch(None), desk.count_waiting):
+    gone = (lambda: desk.send([case(2)]), lambda: desk.fetch(None), desk.count_waiting, lambda: desk.remove([]))
+    for call in gone:
         with pytest.raises(DeskRefused, match="open it again"):
             call()
     assert desk.open_project(TAXONOMY) != sent.project_id
@@ -194,3 +200,27 @@ def test_a_deleted_project_is_noticed_and_made_again(handle: DeskHandle):
     (new,) = desk.send([case(1)])
     assert handle.answer(new.desk_task_id, new.case_id, "ann-1", GOOD)
     assert [answer.labels for answer in desk.fetch(None)] == [GOOD]
+
+
+def test_removed_cases_are_gone_with_their_answers_and_the_others_stay(handle: DeskHandle):
+    desk = opened(handle)
+    sent = desk.send([case(number) for number in range(4)])
+    for one in sent[:3]:
+        handle.answer(one.desk_task_id, one.case_id, "ann-1", GOOD)
+    assert desk.remove(["case-00000", "case-00003", "case-00003", "case-of-nobody", 'quoted "case", too']) == 2
+    assert [answer.case_id for answer in opened(handle).fetch(None)] == ["case-00001", "case-00002"]
+    assert desk.count_waiting() == 0
+    assert desk.remove(["case-00000", "case-00003"]) == 0
+    assert desk.remove([]) == 0
+
+
+def test_a_removed_case_that_is_sent_again_is_a_new_one(handle: DeskHandle):
+    desk = opened(handle)
+    (sent,) = desk.send([case(1)])
+    handle.answer(sent.desk_task_id, sent.case_id, "ann-1", GOOD)
+    assert desk.remove([sent.case_id]) == 1
+    (again,) = desk.send([case(1)])
+    assert desk.fetch(None) == []
+    assert desk.count_waiting() == 1
+    assert handle.answer(again.desk_task_id, again.case_id, "ann-1", {"intent": "card_new"})
+    assert [answer.labels for answer in desk.fetch(None)] == [{"intent": "card_new"}]

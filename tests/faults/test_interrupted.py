@@ -59,3 +59,35 @@ def test_no_run_looks_as_if_it_still_ran(stopped):
         ended = {run.status.value for run in instance.get_runs()}
     assert ended <= {"SUCCESS", "FAILURE", "CANCELED"}
     assert "SUCCESS" in ended
+
+
+@pytest.fixture
+def filled(stopped):
+    """The play whose disk was full several times."""
+    if stopped.no_small_disk:
+        pytest.skip(f"no small disk can be mounted here: {stopped.no_small_disk}")
+    return stopped
+
+
+def assert_told(ended):
+    assert ended.code == 1, ended.said
+    assert "Traceback" not in ended.said
+    [told] = [line for line in ended.said.splitlines() if line.startswith("error: ")]
+    assert "the disk is full" in told
+    assert "free some space" in told
+
+
+def test_a_disk_that_is_full_from_the_start_is_named(filled):
+    assert_told(filled.never_began)
+
+
+def test_a_disk_that_fills_up_in_a_phase_is_named(filled):
+    full = [done for done in filled.stops if done.stop.how is How.FULL_DISK and done.fell]
+    assert full
+    for done in full:
+        assert_told(done.ended)
+
+
+def test_the_same_command_finishes_once_there_is_room(filled):
+    assert filled.last.code == 0
+    assert (filled.home / "reports" / "replay.html").stat().st_size > 10_000

@@ -8,6 +8,8 @@ from labeling.tables import DELIVERIES, INTERACTIONS, TABLES, TIME
 def test_a_table_s_key_and_age_are_columns_and_its_times_are_utc(table):
     assert set(table.key) <= set(table.schema)
     assert not table.newest or table.schema[table.newest] == TIME
+    assert not table.partition or table.schema[table.partition] == TIME
+    assert set(table.renamed) <= set(table.schema)
     for column, kind in table.schema.items():
         assert (kind == TIME) == column.endswith("_at"), column
         assert not column.endswith("_id") or kind == pl.String, column

@@ -26,10 +26,10 @@ def home(tmp_path: Path) -> Path:
 def test_collect_takes_the_inbox_in_once_and_stands_among_the_runs(home: Path) -> None:
     first = runner.invoke(app, ["run", "collect", "--home", str(home)])
     assert first.exit_code == 0, first.output
-    assert "interactions             files 1, rows 2, new 2, superseded 0, quarantined 0" in first.output
+    assert "interactions             origins 1, rows 2, stored 2, inserted 2, updated 0, parked 0" in first.output
     assert "Next: `cxloop run review`" in first.output
     again = runner.invoke(app, ["run", "collect", "--home", str(home)])
-    assert "interactions             files 0, rows 0, new 0" in again.output
+    assert "interactions             origins 0, rows 0, stored 0, inserted 0" in again.output
     shown = runner.invoke(app, ["status", "--home", str(home)])
     assert shown.output.count("success") == 2
 

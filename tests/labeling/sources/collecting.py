@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import dlt  # noqa: F401 - what takes long to import comes before the first step
+
 from labeling.home import Home
 from tests.labeling.sources.test_collect import run
 

@@ -5,9 +5,10 @@ import polars as pl
 import pytest
 
 from labeling.config import load_config
-from labeling.sources.arrivals import event_columns, type_rows
+from labeling.sources.arrivals import safe_id, type_rows
 from labeling.sources.lots import LotPolicy, PartShares
 from labeling.sources.redaction import RedactionRules
+from labeling.sources.table_map import event_columns
 from labeling.tables import CORRECTIONS, ESCALATIONS, INTERACTIONS, REVIEWS, Table
 
 RULES = load_config(Path(__file__).parents[3] / "configs" / "redaction.yaml", RedactionRules)
@@ -41,6 +42,16 @@ def test_an_interaction_is_typed_redacted_keyed_and_put_into_its_lot():
     assert row["text"] == "I am <EMAIL>"
     assert (row["lot"], row["part"]) in {("open", None), ("audit", "test")}
     assert len(row["customer_key"]) == 64
+
+
+def test_an_e_mail_address_never_stands_in_an_id_and_still_names_the_same_thing():
+    ada, bob = "ada@example.org", "bob@example.org"
+    ids = [(ada, "c@x"), ("i2", bob), (ada, None)]
+    events = [INTERACTION | {"interaction_id": one, "conversation_id": other} for one, other in ids]
+    rows = typed(INTERACTIONS, *events).good
+    assert rows["interaction_id"].to_list() == [safe_id(b"k", ada), "i2", safe_id(b"k", ada)]
+    assert rows["conversation_id"].to_list() == ["c@x", safe_id(b"k", bob), None]
+    assert "@" not in safe_id(b"k", ada)
 
 
 def test_a_customer_s_key_depends_on_the_customer_and_the_key_only():

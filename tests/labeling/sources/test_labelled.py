@@ -52,7 +52,7 @@ def test_what_is_not_a_csv_in_utf8_is_refused_without_its_content(tmp_path: Path
     path = write(tmp_path / "a.csv", content)
     with pytest.raises(SourceError, match="cannot be read as CSV in UTF-8") as caught:
         read_labelled_csv(path, CsvColumns("text", {"intent": "label"}), now=NOW)
-    assert "open" not in str(caught.value)
+    assert "open" not in str(caught.value).replace(str(path), "")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

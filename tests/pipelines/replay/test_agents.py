@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from labeling.config import load_config
-from labeling.sources.arrivals import event_columns
+from labeling.sources.table_map import event_columns
 from labeling.tables import CORRECTIONS, ESCALATIONS, PREDICTIONS
 from labeling.taxonomy import Taxonomy
 from pipelines.replay.agents import AgentRates, correct_predictions, escalate_conversations

@@ -11,7 +11,7 @@ import pytest
 
 from labeling.config import load_config
 from labeling.errors import UnknownTask
-from labeling.sources.arrivals import event_columns
+from labeling.sources.table_map import event_columns
 from labeling.tables import REVIEWS
 from labeling.taxonomy import Label, Task, Taxonomy
 from pipelines.replay.annotators import (

@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from labeling.config import load_config
-from labeling.sources.arrivals import event_columns
 from labeling.sources.redaction import RedactionRules, redact_texts
+from labeling.sources.table_map import event_columns
 from labeling.tables import INTERACTIONS
 from pipelines.replay.feed import Feed, FeedRates, Message, play_feed
 from pipelines.replay.stock import Stock, load_stock

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from labeling.errors import ConfigError
-from labeling.sources.arrivals import event_columns
+from labeling.sources.table_map import event_columns
 from labeling.tables import INTERACTIONS
 from pipelines.replay.labelled_file import FileRates, LabelledFile, derive_taxonomy, play_files, read_labelled
 

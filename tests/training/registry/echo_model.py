@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pandas as pd
-from mlflow.models import set_model  # noqa: TID253
-from mlflow.pyfunc.model import PythonModel  # noqa: TID253
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel
 
 
 class Echo(PythonModel):
