@@ -78,6 +78,7 @@ def deliver(name: str, read: Read, *, tables: Tables, folder: Path) -> Delivered
         except SourceError as error:
             delivered.fault = str(error)
 
+    _finish_deleting(Path(pipeline.working_dir))
     try:
         if pipeline.has_pending_data:
             pipeline.run()
@@ -114,3 +115,14 @@ def _sink(tables: Tables, delivered: Delivered, failed: list[StorageError]) -> A
             delivered.notes.append(rows)
 
     return merge()
+
+
+def _finish_deleting(folder: Path) -> None:
+    """Remove the extracted packages that a killed run had begun to delete: dlt cannot read what is left of one.
+
+    dlt deletes a package here once the normalised one stands whole in ``load``, so nothing is lost.
+    """
+    for package in (folder / "normalize" / "extracted").glob("*"):
+        is_normalised = any((folder / "load" / stage / package.name).exists() for stage in ("normalized", "loaded"))
+        if is_normalised or not (package / "schema.json").exists():
+            shutil.rmtree(package)

@@ -85,6 +85,19 @@ def test_rows_that_a_table_could_not_take_wait_for_the_next_run(place):
     assert stored(place) == [0, 1, 2, 3, 4, 5]
 
 
+def test_a_package_that_was_killed_while_it_was_deleted_stops_nothing(place):
+    blocker = place["tables"].root
+    blocker.write_text("a file where the folder of tables should be")
+    with pytest.raises(StorageError):
+        deliver("crm", read_three, **place)
+    blocker.unlink()
+    [normalised] = (place["folder"] / "crm" / "load" / "normalized").iterdir()
+    left = place["folder"] / "crm" / "normalize" / "extracted" / normalised.name
+    (left / "new_jobs").mkdir(parents=True)
+    deliver("crm", read_three, **place)
+    assert stored(place) == [0, 1, 2, 3, 4, 5]
+
+
 def test_a_lost_folder_of_states_costs_time_and_no_rows(place):
     deliver("crm", read_three, **place)
     shutil.rmtree(place["folder"])
