@@ -1,8 +1,9 @@
 """Does a collection that is killed lose or double anything?
 
 Protocol, fixed before the run. A mixed feed (``benchmarks.harness.mixed_feed``: JSON Lines, CSV, Parquet and SQLite,
-with bad rows, repeated, late and amended events, corrections before their interaction) is collected by `cxloop collect`
-in a process of its own. Undisturbed twice, from copies of one home: the tables must be equal, and the longer of the two
+with bad rows, repeated, late and amended events, corrections before their interaction) is collected as
+`cxloop collect` does it, the scoring of messages left out, in a process of its own.
+Undisturbed twice, from copies of one home: the tables must be equal, and the longer of the two
 durations, from the end of imports to the end of the process, is D. Then 100 times: a fresh copy, an instant drawn
 uniformly over [0, D] after the end of imports, `kill -9` of the process and all that it started, one plain rerun. A
 process that ends before its instant was not killed: the instant is drawn again, and counted. The rerun must succeed,

@@ -18,8 +18,6 @@ from labeling.sources.quarantine import PAST_RETENTION
 from labeling.sources.records import POSITION
 from labeling.sources.refusals import Sifted, refuse
 
-"""The kind of an ERASURES row that stands for a conversation all of whose interactions were erased."""
-
 ORDER: Final = (
     t.REVIEW_QUEUE,
     t.INTERACTIONS,

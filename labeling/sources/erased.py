@@ -15,6 +15,7 @@ from labeling.tables import ERASURES
 CUSTOMER: Final = "customer"
 INTERACTION: Final = "interaction"
 CONVERSATION: Final = "conversation"
+"""The kind of an ERASURES row that stands for a conversation all of whose interactions were erased."""
 
 
 @dataclass(frozen=True)
