@@ -20,7 +20,7 @@ from pipelines.replay.feed import Feed, Message, Week, draw_opening, week_bounds
 _SENTIMENTS: Final = ("negative", "neutral", "positive")
 _BEYOND: Final = (NONE_OF_THESE, "oos", "out_of_scope")
 """Labels that say that a text is outside every label."""
-_HELD_OUT: Final = ("test", "validation", "valid", "dev", "eval")
+HELD_OUT: Final = ("test", "validation", "valid", "dev", "eval")
 """Splits that are never sent as messages."""
 _READERS: Final = {".csv": "csv", ".jsonl": "lines", ".ndjson": "lines", ".parquet": "parquet"}
 
@@ -48,12 +48,14 @@ class LabelledFile:
 class FileRates:
     """How a file is played: ``history`` rows of each file first, then ``weekly`` rows of each a week.
 
-    ``weekly`` None spreads all that is left evenly over the ``weeks``.
+    ``weekly`` None spreads all that is left evenly over the ``weeks``. ``held_out`` is the share of a file without a
+    test split that is never sent, so that there is something to measure on.
     """
 
     weeks: int = 3
     history: int = 500
     weekly: int | None = None
+    held_out: float = 0.2
 
 
 @dataclass
@@ -66,7 +68,7 @@ class _Rows:
     ratings: list[tuple[float, ...]] = field(default_factory=list)
 
 
-def read_labelled(source: str, *, task: str) -> LabelledFile:
+def read_labelled(source: str, *, task: str, text_column: str = "text", label_column: str = "label") -> LabelledFile:
     """Read ``source`` as labels of ``task``.
 
     Needs the columns ``text`` and ``label``; uses ``split`` (rows of test, validation and the like are held out) and
@@ -75,15 +77,18 @@ def read_labelled(source: str, *, task: str) -> LabelledFile:
     Args:
         source: a path that ends in .csv, .jsonl, .ndjson or .parquet, or the id of a data set on the hub.
         task: the task that the labels answer.
+        text_column: what the column of texts is called, where not text.
+        label_column: the same for labels.
 
     Raises:
         ConfigError: the source is missing, unreadable, lacks a column, or has rows without text or label; says which.
     """
     path = Path(source)
     if path.suffix.lower() in _READERS or path.exists():
-        rows = _columns(_read_file(path), path.name)
+        frame, name = _read_file(path), path.name
     else:
-        rows = _columns(_read_hub(source), source)
+        frame, name = _read_hub(source), source
+    rows = _columns(_rename(frame, name, {text_column: "text", label_column: "label"}), name)
     _require_filled(rows, source)
     names = _safe_names(sorted({label for label in rows.labels if label is not None}))
     found = [names[label] for label in rows.labels if label is not None]
@@ -110,14 +115,16 @@ def derive_taxonomy(files: Sequence[LabelledFile]) -> Taxonomy:
 def play_files(files: Sequence[LabelledFile], *, rates: FileRates, seed: int, start: datetime) -> Feed:
     """Play ``files`` as messages: a history, then weeks, in an order drawn by ``seed``; every row once at most.
 
-    A row's truth for another file's task is NONE_OF_THESE where that task rejects, else CANNOT_TELL. Rows whose split
-    is a test's are in ``held_out``.
+    A row's truth for another file's task is NONE_OF_THESE where that task rejects, else CANNOT_TELL. The rows of a
+    file's test split, or a share of ``rates.held_out`` drawn by ``seed`` where it has none, are never sent: they are
+    in ``held_out``, with the truth of their own task alone.
 
     Raises:
         ConfigError: a file has too few rows for the history and the weeks.
     """
     taxonomy = derive_taxonomy(files)
-    dealt = [_deal(file, rates, seed) for file in files]
+    sealed = [_hold_out(file, rates.held_out, seed) for file in files]
+    dealt = [_deal(file, rates, rows, seed) for file, rows in zip(files, sealed, strict=True)]
     weeks = [
         _play_week(
             number, [(file, rows[number]) for file, rows in zip(files, dealt, strict=True)], taxonomy, seed, start
@@ -125,17 +132,23 @@ def play_files(files: Sequence[LabelledFile], *, rates: FileRates, seed: int, st
         for number in range(rates.weeks + 1)
     ]
     held_out = tuple(
-        _message(file, row, taxonomy, start)
-        for file in files
-        for row in range(len(file.rows))
-        if file.rows[row].split in _HELD_OUT
+        _message(file, row, derive_taxonomy([file]), start)
+        for file, rows in zip(files, sealed, strict=True)
+        for row in sorted(rows)
     )
     return Feed(history=weeks[0], weeks=tuple(weeks[1:]), held_out=held_out)
 
 
-def _deal(file: LabelledFile, rates: FileRates, seed: int) -> list[list[int]]:
-    """Return the rows of the history and of each week, none twice."""
-    rows = [row for row, held in enumerate(file.rows) if held.split not in _HELD_OUT]
+def _hold_out(file: LabelledFile, share: float, seed: int) -> set[int]:
+    """Return the rows of the file's own test split, or ``share`` of all rows where it has none."""
+    own = {row for row, held in enumerate(file.rows) if held.split in HELD_OUT}
+    drawn = chance(seed, "held out", file.task).permutation(len(file.rows))[: int(share * len(file.rows))]
+    return own or {int(row) for row in drawn}
+
+
+def _deal(file: LabelledFile, rates: FileRates, sealed: set[int], seed: int) -> list[list[int]]:
+    """Return the rows of the history and of each week, none twice, none of ``sealed``."""
+    rows = [row for row in range(len(file.rows)) if row not in sealed]
     order = [rows[place] for place in chance(seed, "deal", file.task).permutation(len(rows))]
     left = len(order) - rates.history
     weekly = max(left // rates.weeks, 0) if rates.weekly is None else rates.weekly
@@ -240,7 +253,9 @@ def _read_file(path: Path) -> pl.DataFrame:
 def _read_hub(source: str) -> pl.DataFrame:
     """Return a hub data set's rows with names for labels; every split in one frame."""
     from datasets import ClassLabel, load_dataset
+    from huggingface_hub.utils import logging
 
+    logging.set_verbosity_error()  # without a network it would tell of each of its retries
     try:
         splits = load_dataset(source)
     except Exception as error:  # the hub's client raises many kinds, and none of them is ours
@@ -256,6 +271,16 @@ def _read_hub(source: str) -> pl.DataFrame:
             frame = frame.with_columns(pl.Series("label", [kind.int2str(int(number)) for number in frame["label"]]))
         frames.append(frame.with_columns(split=pl.lit(str(split))))
     return pl.concat(frames, how="diagonal_relaxed")
+
+
+def _rename(frame: pl.DataFrame, name: str, wanted: Mapping[str, str]) -> pl.DataFrame:
+    """Return ``frame`` with the columns of ``wanted`` under their new names, whatever had those before dropped."""
+    changed = {old: new for old, new in wanted.items() if old != new}
+    lacking = [column for column in changed if column not in frame.columns]
+    if lacking:
+        found = ", ".join(frame.columns[:12])
+        raise ConfigError([f"{name}: column {column}: needed, found {found}: name another" for column in lacking])
+    return frame.drop([new for new in changed.values() if new in frame.columns]).rename(changed)
 
 
 def _columns(frame: pl.DataFrame, name: str) -> _Rows:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -96,10 +97,11 @@ def test_shared_first_words_make_domains(tmp_path: Path) -> None:
 def test_every_row_is_dealt_once_at_most_and_test_rows_never(intents: LabelledFile, moods: LabelledFile) -> None:
     feed = play_files([intents, moods], rates=FileRates(weeks=2, history=10), seed=1, start=START)
     weeks = (feed.history, *feed.weeks)
-    assert [len(week.messages) for week in weeks] == [20, 20 + 15, 20 + 15]
+    assert [len(week.messages) for week in weeks] == [20, 20 + 11, 20 + 11]
     sent = [message.text for week in weeks for message in week.messages]
-    assert len(set(sent)) == len(sent) == 90
-    assert sorted(message.text for message in feed.held_out) == sorted(f"text {number}" for number in range(50, 60))
+    assert len(set(sent)) == len(sent) == 82
+    tests = [message.text for message in feed.held_out if message.truth.keys() == {"intent"}]
+    assert sorted(tests) == sorted(f"text {number}" for number in range(50, 60))
     assert not set(sent) & {message.text for message in feed.held_out}
     for week in weeks:
         times = [message.occurred_at for message in week.messages]
@@ -119,6 +121,16 @@ def test_a_row_says_of_another_files_task_what_it_can(intents: LabelledFile, moo
         else:
             assert message.truth["sentiment"] == "cannot_tell"
             assert not message.ratings
+
+
+def test_a_share_of_a_file_without_a_test_split_is_never_sent(moods: LabelledFile) -> None:
+    def held_out(share: float) -> list[dict[str, str]]:
+        rates = FileRates(weeks=1, history=10, held_out=share)
+        return [dict(message.truth) for message in play_files([moods], rates=rates, seed=1, start=START).held_out]
+
+    assert len(held_out(0.25)) == 10
+    assert {label for truth in held_out(0.25) for label in truth.values()} == {"positive", "negative"}
+    assert held_out(0.0) == []
 
 
 def test_the_seed_alone_decides_the_order(intents: LabelledFile) -> None:
@@ -188,4 +200,4 @@ def test_public_files_play_as_they_are() -> None:
     assert taxonomy.task("sentiment").label_names == ("negative", "neutral", "positive")
     feed = play_files([intents, moods], rates=FileRates(weeks=3, history=500, weekly=400), seed=1, start=START)
     assert [len(week.messages) for week in feed.weeks] == [800, 800, 800]
-    assert len(feed.held_out) == 3080
+    assert Counter(task for message in feed.held_out for task in message.truth) == {"intent": 3080, "sentiment": 840}
