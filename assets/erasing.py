@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from assets.erasing_plan import Plan
+from assets.quality_report import FOLDER, drop_pages
 from assets.resources import Loop
 from labeling.desk.database import shrink_database
 from labeling.desk.desk import ReviewDesk
@@ -178,7 +179,8 @@ def erase(loop: Loop, request: ErasureRequest, *, open_desk: OpenDesk, tell: Tel
     tell("waiting for collections at work")
     for name in _load_pending(loop):
         tell(f"loaded what a collection of {name} may have left meanwhile")
-    found, plan, traces = _look(loop, request)
+    again, plan, traces = _look(loop, request)
+    found = replace(again, is_unfinished=found.is_unfinished)  # the note of this very command is no earlier one
     plan.save(_plan_path(loop, found.receipt))
     refuse_return(loop.tables, plan.digests, receipt=found.receipt, now=loop.now())
     with open_desk() if found.desk_cases else nullcontext() as desk:
@@ -191,6 +193,7 @@ def erase(loop: Loop, request: ErasureRequest, *, open_desk: OpenDesk, tell: Tel
     for table in ORDER:
         tell(f"removing the files of what was deleted from {table.name}")
         loop.tables.vacuum(table)
+    drop_pages(loop.folder.reports / FOLDER)
     tell("writing the desk's database anew")
     is_shrunk = _shrink(loop)
     tell("writing the receipt")

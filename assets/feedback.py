@@ -24,7 +24,7 @@ _DESCRIPTIONS: Final = {
     t.ESCALATIONS.name: "Conversations that went to a person, and how they ended.",
 }
 UNREAD: Final = "unread"
-"""Metadata: which sources could not be read, and why."""
+"""Metadata: which sources could not be read, and why, a line each."""
 
 
 class CollectConfig(dg.Config):
@@ -65,7 +65,7 @@ def collected(found: Collected, unread: tuple[str, ...]) -> dict[str, Any]:
     counts = {name: value for name, value in asdict(found).items() if name != "newest_at"}
     if found.newest_at is not None:
         counts["newest_at"] = dg.MetadataValue.timestamp(found.newest_at)
-    return {**counts, **({UNREAD: "; ".join(unread)} if unread else {})}
+    return {**counts, **({UNREAD: "\n".join(unread)} if unread else {})}
 
 
 @dg.multi_asset(

@@ -57,7 +57,11 @@ def parse_config(raw: Any, section: type[Section], *, name: str) -> Section:
         return section.model_validate(raw)
     except ValidationError as error:
         faults = [
-            f"{name}: {'.'.join(str(part) for part in fault['loc']) or 'the whole file'}: {fault['msg']}"
+            f"{name}: {'.'.join(str(part) for part in fault['loc']) or 'the whole file'}: {_plain(fault['msg'])}"
             for fault in error.errors(include_url=False, include_input=False)
         ]
         raise ConfigError(faults) from error
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")

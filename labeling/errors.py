@@ -1,6 +1,7 @@
 """The exception tree: each error says what was needed, what was found and what to do, and never a customer's text."""
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class CxloopError(Exception):
@@ -73,7 +74,14 @@ class RegistryError(CxloopError):
 
 
 class CheckFailed(CxloopError):
-    """A check that guards what comes next did not pass; names it."""
+    """A check that guards what comes next did not pass; names it.
+
+    ``facts`` are what each asset said of itself that was made before the check.
+    """
+
+    def __init__(self, message: str, facts: dict[str, dict[str, Any]]) -> None:
+        super().__init__(message)
+        self.facts = facts
 
 
 class DecisionRefused(CxloopError):

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from datetime import datetime
 from typing import Any, TextIO
@@ -17,6 +17,7 @@ from typing import Any, TextIO
 import dagster as dg
 import psutil
 from dagster._core.errors import DagsterAssetCheckFailedError  # its public module lacks this one
+from dagster._core.utils import make_new_run_id
 
 from assets.resources import Loop
 from labeling.errors import CheckFailed, CxloopError, StorageError
@@ -153,20 +154,34 @@ class Runner:
         """
         definition = self._definitions.resolve_job_def(job)
         mine = {_PROCESS_TAG: str(os.getpid()), **(tags or {})}
+        run_id = make_new_run_id()
         try:
             with no_lost_interrupt(), redirect_stderr(_Unrepeated(sys.stderr)):
                 return definition.execute_in_process(
                     instance=self._instance,
                     run_config={**self._config(now), "ops": ops or {}},
                     tags=mine,
+                    run_id=run_id,
                     raise_on_error=True,
                 )
         except DagsterAssetCheckFailedError as error:
-            raise CheckFailed(f"{job} stopped at a check that blocks: {' '.join(str(error).split())}") from error
+            raise self._unmet(job, run_id) from error
         except dg.DagsterExecutionStepExecutionError as error:
             raise _foreseen(error) or error from error
         except dg.DagsterExecutionInterruptedError as error:
             raise KeyboardInterrupt from error
+
+    def _unmet(self, job: str, run_id: str) -> CheckFailed:
+        """Return what the checks of a run that stopped said, with what was made before them."""
+        evaluated = dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        events = [entry.dagster_event for entry in self._instance.all_logs(run_id) if entry.dagster_event]
+        checked = [event.asset_check_evaluation_data for event in events if event.event_type == evaluated]
+        unmet = [
+            f"{one.asset_key.to_user_string()}: {one.description or one.check_name}"
+            for one in checked
+            if not one.passed and one.severity == dg.AssetCheckSeverity.ERROR
+        ]
+        return CheckFailed(f"{job} stopped: {'; '.join(unmet)}", facts_of(events))
 
     def evaluate(self, sensor: str, *, now: datetime | None = None) -> list[dg.ExecuteInProcessResult]:
         """Evaluate ``sensor`` once and run what it asks for, unless that ran before.
@@ -197,6 +212,12 @@ class Runner:
             "resources": {"loop": {"config": self._loop_fields(now)}},
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
         }
+
+
+def facts_of(events: Iterable[dg.DagsterEvent]) -> dict[str, dict[str, Any]]:
+    """Return what each asset said of what was made in ``events``, by name."""
+    made = [event.step_materialization_data.materialization for event in events if event.is_step_materialization]
+    return {one.asset_key.to_user_string(): {name: value.value for name, value in one.metadata.items()} for one in made}
 
 
 def close_dead_runs(instance: dg.DagsterInstance) -> None:

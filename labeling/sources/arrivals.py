@@ -60,7 +60,7 @@ _CODES: Final[dict[Any, str]] = {
     pl.Boolean: "bad_flag",
 }
 _NEEDS: Final[dict[Any, str]] = {
-    TIME: "needs an ISO 8601 time with a zone",
+    TIME: "needs an ISO 8601 time with a zone, or one of the form and zone that its map names (an hour that is there)",
     pl.Int32: "needs a whole number",
     pl.Float64: "needs a number",
     pl.Boolean: "needs true or false",
@@ -93,8 +93,9 @@ def _complete(rows: pl.DataFrame, typed: pl.DataFrame, *, table: Table, lots: Lo
             *assign_lots(typed["conversation_id"], policy=lots, key=key),
         )
     if table == REVIEWS:
-        return typed.with_columns(
-            suggestion=pl.lit(None, pl.String), blind=pl.lit(value=True), lead_seconds=pl.lit(None, pl.Float64)
+        of_the_desk = [name for name in table.schema if name not in event_columns(table)]
+        return typed.with_columns(pl.lit(None, table.schema[name]).alias(name) for name in of_the_desk).with_columns(
+            blind=pl.lit(value=True)
         )
     return typed
 

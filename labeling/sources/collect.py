@@ -24,8 +24,8 @@ class Collected:
 
     ``origins`` are the parts of sources that were read (files, pages), ``rows`` what they held for this table: rows
     that were ``stored`` (of which ``inserted`` were new, ``updated`` superseded an older version, and the rest had come
-    before), ``parked`` or ``quarantined``. ``joined`` and ``expired`` are events that had been parked before.
-    ``newest_at`` is the time of the newest event.
+    before), ``parked`` or ``quarantined``, of which ``kept_out`` for being erased or past retention. ``joined`` and
+    ``expired`` are events that had been parked before. ``newest_at`` is the time of the newest event.
     """
 
     origins: int = 0
@@ -35,6 +35,7 @@ class Collected:
     updated: int = 0
     parked: int = 0
     quarantined: int = 0
+    kept_out: int = 0
     joined: int = 0
     expired: int = 0
     newest_at: datetime | None = None
@@ -135,6 +136,7 @@ def _add(found: Collected, delivered: Delivered, table: str) -> Collected:
         updated=found.updated + delivered.updated.get(table, 0),
         parked=found.parked + int(notes["parked"].sum()),
         quarantined=found.quarantined + int(notes["quarantined"].sum()),
+        kept_out=found.kept_out + delivered.kept_out.get(table, 0),
         newest_at=_latest([found.newest_at, *notes["newest_at"].to_list()]),
     )
 

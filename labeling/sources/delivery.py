@@ -16,7 +16,8 @@ import polars as pl
 from labeling.delta import Tables
 from labeling.errors import SourceError, StorageError
 from labeling.sources.intake import Rows
-from labeling.tables import DELIVERIES, TABLES
+from labeling.sources.quarantine import KEPT_OUT
+from labeling.tables import DELIVERIES, QUARANTINE, TABLES
 
 Read = Callable[[dict[str, Any]], Iterator[Rows]]
 """Yields rows for tables, given the state that the run before left; changes it as it goes."""
@@ -38,11 +39,13 @@ _BY_NAME: Final = {table.name: table for table in TABLES}
 class Delivered:
     """What one run brought: rows inserted and updated by table, and the notes of its deliveries.
 
+    ``kept_out`` is how many rows for a table were refused because they were erased or are past their retention.
     ``fault`` says why the source could not be read to its end, empty where it could.
     """
 
     inserted: dict[str, int] = field(default_factory=dict)
     updated: dict[str, int] = field(default_factory=dict)
+    kept_out: dict[str, int] = field(default_factory=dict)
     notes: list[pl.DataFrame] = field(default_factory=list)
     fault: str = ""
 
@@ -113,6 +116,9 @@ def _sink(tables: Tables, delivered: Delivered, failed: list[StorageError]) -> A
         delivered.updated[table.name] = delivered.updated.get(table.name, 0) + merged.updated
         if table == DELIVERIES:
             delivered.notes.append(rows)
+        if table == QUARANTINE:
+            for name in rows.filter(pl.col("reason_code").is_in(KEPT_OUT))["table"]:
+                delivered.kept_out[name] = delivered.kept_out.get(name, 0) + 1
 
     return merge()
 

@@ -235,7 +235,9 @@ def _ask(call: Callable[[], Any]) -> Any:
 def _unlisted(source: FilesSource, error: Exception) -> SourceError:
     address = _without_secrets(source.path)
     if isinstance(error, ImportError):
-        return SourceError(f"source {source.name}: {address} needs a package that is not installed, {error.name}")
+        extra = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure"}.get(address.split("://")[0])
+        what = f": pip install 'cxloop[{extra}]'" if extra else ", which reads such addresses"
+        return SourceError(f"source {source.name}: {address} needs a package that is not installed{what}")
     return SourceError(
         f"source {source.name}: {address} cannot be listed ({type(error).__name__}): check the address, the rights and"
         " the credentials in the environment, and run again"

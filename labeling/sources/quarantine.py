@@ -19,7 +19,8 @@ from labeling.tables import QUARANTINE, Table
 ROW_LIMIT: Final = 50_000
 """Characters of the longest row that is kept as JSON; of a longer one only the pointer and the digest."""
 PAST_RETENTION: Final = "past_retention"
-_NOT_KEPT: Final = ("erased", PAST_RETENTION)
+KEPT_OUT: Final = ("erased", PAST_RETENTION)
+"""Codes of rows that are refused for what we promised, not for a fault of theirs; nothing of them is kept."""
 
 
 def quarantine_rows(
@@ -58,7 +59,7 @@ def quarantine_rows(
     described = []
     for refusal in refusals:
         row, content = kept.get(refusal.position, (None, refusal.content_digest))
-        row = None if refusal.code in _NOT_KEPT else row
+        row = None if refusal.code in KEPT_OUT else row
         row_digest = keyed_digest(key, "row", content)
         place = [origin, refusal.position] if isinstance(source, FilesSource) else []  # others count anew in each run
         described.append(

@@ -9,7 +9,7 @@ from labeling.sources.intake import House, Intake
 from labeling.sources.quarantine import replay_batch
 from labeling.sources.records import POSITION
 from labeling.sources.source import Source, SourcesConfig
-from labeling.tables import DELIVERIES, QUARANTINE
+from labeling.tables import DELIVERIES, PREDICTIONS, QUARANTINE
 
 
 @dataclass
@@ -45,13 +45,19 @@ def replay_quarantine(rows: pl.DataFrame, *, sources: SourcesConfig, house: Hous
         source = _fill_only(by_name.get(str(name)), str(table))
         kept = group.filter(pl.col("row").is_not_null())
         if source is None:
-            replayed.leave("no such source and table in sources.yaml any more", group.height)
+            replayed.leave(_why_not(by_name.get(str(name)), str(table)), group.height)
             continue
         replayed.leave("the row itself was not kept: mend it at the source", group.height - kept.height)
         if kept.height:
             _replay(kept, source, house, replayed)
     replayed.left = {why: count for why, count in replayed.left.items() if count}
     return replayed
+
+
+def _why_not(source: Source | None, table: str) -> str:
+    if source is not None and table == PREDICTIONS.name:
+        return "predictions come along with their message: write its row anew at the source, and collect"
+    return "no such source and table in sources.yaml any more"
 
 
 def _replay(rows: pl.DataFrame, source: Source, house: House, replayed: Replayed) -> None:

@@ -73,7 +73,10 @@ def broken(source: SqlSource, error: Exception, *, rows: int, is_lost: bool) -> 
     said = _message(error)
     names_only = _code(error).startswith("42") or _NAMES_ONLY.match(said)
     detail = f"{_kind(error)}: {said.splitlines()[0]}" if names_only and said else _kind(error)
-    return SourceError(f"source {source.name}: {what} could not be read after {rows:,} rows ({detail})")
+    return SourceError(
+        f"source {source.name}: {what} could not be read after {rows:,} rows ({detail}): "
+        "mend that and run again, what was read is stored"
+    )
 
 
 def no_table(source: SqlSource, names: Sequence[str]) -> SourceError:

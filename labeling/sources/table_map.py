@@ -19,7 +19,7 @@ COLLECTED: Final = (*FEEDBACK, REVIEWS)
 
 _DERIVED: Final = {
     INTERACTIONS.name: ("customer_key", "lot", "part"),
-    REVIEWS.name: ("suggestion", "blind", "lead_seconds"),
+    REVIEWS.name: ("suggestion", "blind", "lead_seconds", "case_id", "second_label", "note", "unanswered"),
 }
 """Columns that no event carries, because we make them."""
 _PREDICTED: Final = ("task", "label", "confidence", "model_version", "shown", "predicted_at")

@@ -70,7 +70,7 @@ def run_here(job: str, home: "Home", *, ops: dict[str, Any] | None = None) -> di
         ops: configuration by op.
     """
     from assets.settings import load_settings
-    from pipelines.running import Runner, open_instance, told_when_full
+    from pipelines.running import Runner, facts_of, open_instance, told_when_full
     from pipelines.terminal import console
 
     settings = load_settings(home.configs)
@@ -83,7 +83,7 @@ def run_here(job: str, home: "Home", *, ops: dict[str, Any] | None = None) -> di
         _Watch(job, instance, shown),
     ):
         done = Runner(home, instance).run(f"{job}_job", ops=ops)
-    return _facts(done)
+    return facts_of(done.all_events)
 
 
 def _desk(job: str, home: "Home", settings: "Settings", shown: "Status") -> AbstractContextManager[object]:
@@ -116,13 +116,6 @@ class _Watch:
             steps = [found.step_key for found in self._instance.get_run_step_stats(runs[0].run_id)] if runs else []
             if steps:
                 self._shown.update(f"{self._job}: {steps[-1]}")
-
-
-def _facts(done: "dg.ExecuteInProcessResult") -> dict[str, dict[str, Any]]:
-    """Return what each asset said of what it made."""
-    events = (event for event in done.all_events if event.is_step_materialization)
-    made = [event.step_materialization_data.materialization for event in events]
-    return {one.asset_key.to_user_string(): {name: value.value for name, value in one.metadata.items()} for one in made}
 
 
 def _brief(value: object) -> str:

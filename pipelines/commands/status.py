@@ -52,24 +52,33 @@ def _show_releases(standing: "Standing") -> None:
 
 def _show_cases(home: "Home") -> int:
     """Say how many cases wait for a person, and how many rows stand in quarantine; return the former."""
+    import polars as pl
+
     from labeling import tables as t
     from pipelines.terminal import say
 
     queued = home.tables.read(t.REVIEW_QUEUE, columns=["interaction_id"])["interaction_id"]
-    read = home.tables.read(t.REVIEWS, columns=["interaction_id"])["interaction_id"].unique()
+    answered = home.tables.read(t.REVIEWS, columns=["interaction_id"], where=pl.col("label").is_not_null())
+    read = answered["interaction_id"].unique()
     waiting = queued.filter(~queued.is_in(read.implode())).n_unique()
     say(f"Cases      {waiting} wait for a person, {queued.n_unique() - waiting} have been read")
     if quarantined := home.tables.read(t.QUARANTINE, columns=["quarantine_id"]).height:
-        say(f"Quarantine {quarantined} rows, each with its reason in the table quarantine")
+        say(f"Quarantine {quarantined} rows: `cxloop quarantine list` says why")
     return waiting
 
 
 def _show_runs(home: "Home") -> None:
+    from assets.feedback import UNREAD
+    from assets.lineage import metadata_of
+    from labeling.tables import INTERACTIONS
     from pipelines.running import open_instance
     from pipelines.terminal import say, say_table
 
     with open_instance(home) as instance:
         records = instance.get_run_records(limit=_LAST_RUNS)
+        unread = str(metadata_of(instance, INTERACTIONS.name).get(UNREAD, ""))
+    for number, fault in enumerate(unread.splitlines()):
+        say(f"{'Unread' if number == 0 else '':<10} {fault}", style="yellow")
     if not records:
         say("Runs       none yet")
         return

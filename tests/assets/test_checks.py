@@ -39,15 +39,19 @@ def deliver(stocked, name, *, rows, quarantined, at=NOW):
     stocked.put(t.DELIVERIES, row | {"quarantined": quarantined, "collected_at": at})
 
 
-@pytest.mark.parametrize(("quarantined", "passes"), [(0, True), (2, True), (3, False)])
-def test_too_many_refused_rows_of_the_newest_delivery_stop_what_comes_after(stocked, check, quarantined, passes):
-    allowed = stocked.loop.settings.services.collect.max_quarantined_share
-    rows = int(2 / allowed)
-    deliver(stocked, "old", rows=10, quarantined=10, at=NOW - timedelta(days=1))
-    deliver(stocked, "new", rows=rows, quarantined=quarantined)
-    said = check("corrections", "quarantined_share")
+@pytest.mark.parametrize(
+    ("quarantined", "kept_out", "passes"), [(0, 0, True), (2, 0, True), (3, 0, False), (3, 1, True)]
+)
+def test_too_many_refused_rows_stop_what_comes_after(stocked, check, quarantined, kept_out, passes):
+    rows = int(2 / stocked.loop.settings.services.collect.max_quarantined_share)
+    said = check("corrections", "quarantined_share", rows=rows, quarantined=quarantined, kept_out=kept_out)
     assert said.passed is passes
     assert said.blocking
+
+
+def test_what_was_refused_before_does_not_stop_a_collection_that_brings_nothing(stocked, check):
+    deliver(stocked, "old", rows=10, quarantined=10)
+    assert check("corrections", "quarantined_share", rows=0, quarantined=0).passed
 
 
 def test_a_source_that_could_not_be_read_is_told_and_stops_nothing(check):
