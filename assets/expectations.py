@@ -150,11 +150,11 @@ def _string_rules(column: str) -> list[Rule]:
 
 
 def _answer_rules(table: Table, taxonomy: Taxonomy) -> list[Rule]:
-    """A reviewer may answer that they cannot tell; an agent corrects only to a label."""
+    """A reviewer may answer that they cannot tell; an agent corrects only to a label. Former labels are accepted."""
     answers = [
         f"{task.name}/{label}"
         for task in taxonomy.tasks
-        for label in (task.answers if table == REVIEWS else task.trainable)
+        for label in (*(task.answers if table == REVIEWS else task.trainable), *taxonomy.former(task.name))
     ]
     known = ", ".join(taxonomy.task_names)
     return [

@@ -1,13 +1,16 @@
 """Judge a release on the sealed test: scorecards, gates, and the words that a reviewer reads."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assets.resources import Loop
 from assets.training import settled_labels
 from serving.release import Release, open_champion
-from training.judging.gates import Verdict, join_verdicts, judge
+from training.judging.gates import GateResult, Verdict, join_verdicts, judge
 from training.judging.scorecard import Scorecard, score_answers
 from training.registry.registry import ModelRegistry
+from training.scoring import Scorer, Scores
+from training.translated import translate_scores
 
 
 @dataclass(frozen=True)
@@ -15,26 +18,36 @@ class Judged:
     """What the gates said of a release, and why.
 
     ``metrics`` are the scorecards' figures by task; ``documents`` the scorecards and the gates as JSON and text;
-    ``summary`` the gates as a Markdown table.
+    ``summary`` the gates as a Markdown table, ``gates`` the same as results named ``<task>.<gate>``.
     """
 
     verdict: str
     metrics: dict[str, float]
     documents: dict[str, str]
     summary: str
+    gates: tuple[GateResult, ...]
 
 
 def judge_release(loop: Loop, release: Release, registry: ModelRegistry) -> Judged:
-    """Judge ``release`` against the champion, task by task, on the settled labels of the audit lot's test part."""
+    """Judge ``release`` against the live champion, on the settled labels of the audit lot's test part."""
     champion = open_champion(registry)
+    return judge_against(loop, release, champion.release if champion else None)
+
+
+def judge_against(loop: Loop, release: Release, champion: Release | None) -> Judged:
+    """Judge ``release`` against ``champion`` (None before the first one), task by task, on the sealed test.
+
+    Truth and both models' answers are held against each other in the labels of today's taxonomy, whichever each model
+    was trained on.
+    """
     verdicts: dict[str, Verdict] = {}
     cards: dict[str, Scorecard] = {}
     for task, scorer in release.scorers.items():
         cases = settled_labels(loop, task, lot="audit", part="test")
         texts, truth = cases["text"].to_list(), cases["label"].to_list()
-        scores = scorer.score(texts)
-        live = champion.release.scorers.get(task) if champion else None
-        before = live.score(texts).frame()["label"].to_list() if live else None
+        scores = _score(loop, task, scorer, texts)
+        live = champion.scorers.get(task) if champion else None
+        before = _score(loop, task, live, texts).frame()["label"].to_list() if live else None
         verdicts[task] = judge(truth, before, scores.frame()["label"].to_list(), loop.settings.gates)
         if truth:
             cards[task] = score_answers(truth, scores)
@@ -48,7 +61,12 @@ def judge_release(loop: Loop, release: Release, registry: ModelRegistry) -> Judg
             **{f"scorecard_{task}.json": card.to_json() for task, card in cards.items()},
         },
         summary=summary,
+        gates=joined.gates,
     )
+
+
+def _score(loop: Loop, task: str, scorer: Scorer, texts: Sequence[str]) -> Scores:
+    return translate_scores(scorer.score(texts), loop.settings.taxonomy, task)
 
 
 def describe_gates(verdict: Verdict) -> str:

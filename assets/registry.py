@@ -84,15 +84,21 @@ def _training_sets(context: dg.AssetExecutionContext, tasks: Iterable[str]) -> d
 
 
 def _fit_handoff(loop: Loop, folders: Mapping[str, Path]) -> "HandoffPolicy":
-    """Fit the handoff policy to these models, on the audit lot's calibrate part."""
+    """Fit the handoff policy to these models, on the audit lot's calibrate part.
+
+    As a release decides: by the confidence in the model's own labels, whether the answer in today's is right.
+    """
     from serving.handoff import CalibrateAnswers, fit_handoff
     from training.scoring import Scorer
+    from training.translated import translate_scores
 
     answers = {}
     for task, folder in folders.items():
         cases = settled_labels(loop, task, lot="audit", part="calibrate")
-        said = Scorer.load(folder).score(cases["text"].to_list()).frame()
-        answers[task] = CalibrateAnswers(said["confidence"].to_numpy(), (said["label"] == cases["label"]).to_numpy())
+        scores = Scorer.load(folder).score(cases["text"].to_list())
+        said = translate_scores(scores, loop.settings.taxonomy, task).frame()["label"]
+        sure = scores.frame()["confidence"].to_numpy()
+        answers[task] = CalibrateAnswers(sure, (said == cases["label"]).to_numpy())
     return fit_handoff(answers, loop.settings.handoff)
 
 
@@ -102,6 +108,7 @@ def _handoff_params(policy: "HandoffPolicy") -> dict[str, str]:
 
 
 def _build_and_judge(loop: Loop, members: Mapping[str, str], log: Callable[[str], None]) -> dict[str, Any]:
+    from assets.gate_requests import request_cases
     from assets.judging import judge_release
     from serving.package import package_release
     from serving.release import Release, build_release
@@ -126,6 +133,7 @@ def _build_and_judge(loop: Loop, members: Mapping[str, str], log: Callable[[str]
     judged = judge_release(loop, release, registry)
     registry.record(done.version, metrics=judged.metrics, documents=judged.documents)
     registry.tag(RELEASE, version, {VERDICT_TAG: judged.verdict})
+    requests = request_cases(loop, judged.gates, tasks=list(members))
     standing = read_standing(loop.open_ledger().entries())
     if judged.verdict == PROMOTE and version not in standing.decided and version != standing.champion:
         name_challenger(version, at=loop.now(), ledger=loop.open_ledger(), registry=registry)
@@ -133,5 +141,6 @@ def _build_and_judge(loop: Loop, members: Mapping[str, str], log: Callable[[str]
         "version": version,
         "verdict": judged.verdict,
         "gates": dg.MetadataValue.md(judged.summary),
+        "open_gate_requests": requests,
         **{name: float(value) for name, value in judged.metrics.items()},
     }

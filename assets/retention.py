@@ -4,6 +4,7 @@ from typing import Final
 
 import polars as pl
 
+from assets.quality_report import FOLDER, drop_pages
 from assets.resources import Loop
 from labeling import tables as t
 from labeling.erasing import (
@@ -45,6 +46,8 @@ def keep_to_periods(loop: Loop) -> dict[str, int]:
     for found in (traces, again):
         for table in _ORDER if found != Traces() else ():
             gone[table.name] = gone.get(table.name, 0) + delete_rows(loop.tables, table, found)
+    if traces != Traces() or again != Traces():
+        drop_pages(loop.folder.reports / FOLDER)
     gone["waiting for the desk"] = waiting
     return {name: rows for name, rows in gone.items() if rows}
 

@@ -16,7 +16,7 @@ from labeling import tables as t
 from labeling.digests import digest
 from labeling.errors import TrainingError
 from labeling.taxonomy import Task
-from labeling.vocabulary import CANNOT_TELL
+from labeling.vocabulary import CANNOT_TELL, SILENCE
 from training.registry.registry import PARITY_TAG, PASSED, RunRecord, registered_name
 
 if TYPE_CHECKING:
@@ -54,14 +54,19 @@ def training_assets(task: Task) -> list[dg.AssetsDefinition]:
 
 
 def settled_labels(loop: Loop, task: str, *, lot: str, part: str | None = None) -> pl.DataFrame:
-    """Return ``interaction_id, text, label`` and the rest of LABELS for the settled labels of one lot (and part)."""
+    """Return ``interaction_id, text, label`` and the rest of LABELS for the settled labels of one lot (and part).
+
+    Labels that were settled under an older taxonomy come as they are called now; retired ones are left out, and so is
+    what silence alone says: it repeats the model's own answer.
+    """
     where = pl.col("lot") == lot
     texts = loop.tables.read(
         t.INTERACTIONS,
         columns=["interaction_id", "text"],
         where=where if part is None else where & (pl.col("part") == part),
     )
-    settled = loop.tables.read(t.LABELS, where=(pl.col("task") == task) & (pl.col("label") != CANNOT_TELL))
+    stored = loop.tables.read(t.LABELS, where=(pl.col("task") == task) & (pl.col("source").ne_missing(SILENCE)))
+    settled = loop.settings.taxonomy.translate(stored).filter(pl.col("label") != CANNOT_TELL)
     return settled.join(texts, on="interaction_id").sort("interaction_id")
 
 

@@ -136,7 +136,7 @@ REVIEWS: Final = Table(
     key=("review_id", "task"),
     newest="answered_at",
     partition="answered_at",
-    version=2,
+    version=3,
     schema={
         "review_id": pl.String,
         "interaction_id": pl.String,
@@ -147,44 +147,65 @@ REVIEWS: Final = Table(
         "blind": pl.Boolean,
         "answered_at": TIME,
         "lead_seconds": pl.Float64,
+        "case_id": pl.String,
+        "second_label": pl.String,
+        "note": pl.String,
+        "unanswered": pl.String,
     },
 )
-"""One row per answer and task. ``suggestion`` is what the page proposed, null where the case went out blind."""
+"""One row per answer and task. ``suggestion`` is what the page proposed, null where the case went out blind.
+
+``unanswered`` says why there is no ``label``: skipped, or withdrawn (deleted at the desk); null where there is one.
+``second_label`` is a second intent of the same message; ``note`` is redacted and stands on the first task's row."""
 
 REVIEW_QUEUE: Final = Table(
     "review_queue",
     key=("case_id",),
+    version=2,
+    renamed={"frame_size": "pool_size"},
     schema={
         "case_id": pl.String,
         "interaction_id": pl.String,
         "round": pl.String,
         "reason": pl.String,
         "score": pl.Float64,
-        "pool_size": pl.Int64,
+        "frame": pl.String,
+        "frame_size": pl.Int64,
+        "champion": pl.String,
         "blind": pl.Boolean,
+        "gold": pl.Boolean,
         "overlap": pl.Int32,
         "picked_at": TIME,
     },
 )
-"""``overlap`` is how many people should answer; ``pool_size`` the number of cases that this one was picked from."""
+"""``overlap`` is how many people should answer at first; ``frame`` names what the case was picked from, ``frame_size``
+how many that were; ``champion`` is the version whose predictions ranked it. A ``gold`` case asks again what is known
+well, to measure the person; null reads as false."""
 
 REVIEW_TASKS: Final = Table(
     "review_tasks",
     key=("case_id",),
-    newest="sent_at",
+    newest="changed_at",
+    version=2,
     schema={
         "case_id": pl.String,
         "interaction_id": pl.String,
         "project_id": pl.String,
         "desk_task_id": pl.String,
         "sent_at": TIME,
+        "state": pl.String,
+        "overlap": pl.Int32,
+        "changed_at": TIME,
     },
 )
+"""Where a case stands: ``state`` is sending, sent or withdrawn (null reads as sent); ``overlap`` is how many answers
+are asked for now, raised by a skip or a disagreement."""
 
 LABELS: Final = Table(
     "labels",
     key=("interaction_id", "task"),
     newest="settled_at",
+    version=2,
     schema={
         "interaction_id": pl.String,
         "task": pl.String,
@@ -193,9 +214,48 @@ LABELS: Final = Table(
         "source": pl.String,
         "answer_ids": pl.List(pl.String),
         "settled_at": TIME,
+        "suspicion": pl.Float64,
     },
 )
-"""``source`` is review or correction; ``answer_ids`` name the reviews or the correction that made the label."""
+"""``source`` is review, correction or silence, which has no answers and trains nothing.
+
+``answer_ids`` name the answers that made the label. ``suspicion`` in [0, 1] is how likely the label is an error to a
+model that did not learn it; null where unknown."""
+
+ANNOTATORS: Final = Table(
+    "annotators",
+    key=("annotator_id", "task"),
+    newest="measured_at",
+    schema={
+        "annotator_id": pl.String,
+        "task": pl.String,
+        "answers": pl.Int64,
+        "overlapping": pl.Int64,
+        "gold_seen": pl.Int64,
+        "skill": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "measured_at": TIME,
+    },
+)
+"""How far each annotator is believed: ``skill`` in (0, 1) with its 95% interval, from answers that others gave too."""
+
+GATE_REQUESTS: Final = Table(
+    "gate_requests",
+    key=("request_id",),
+    newest="changed_at",
+    schema={
+        "request_id": pl.String,
+        "task": pl.String,
+        "slice": pl.String,
+        "value": pl.String,
+        "cases_needed": pl.Int64,
+        "asked_at": TIME,
+        "changed_at": TIME,
+        "is_open": pl.Boolean,
+    },
+)
+"""Cases that a gate lacked: of ``task``, where ``slice`` (label, channel, language, segment) is ``value``."""
 
 FEATURES: Final = Table(
     "features",
@@ -297,6 +357,8 @@ TABLES: Final = (
     REVIEW_QUEUE,
     REVIEW_TASKS,
     LABELS,
+    ANNOTATORS,
+    GATE_REQUESTS,
     FEATURES,
     TRAINING_SETS,
     PARKED,

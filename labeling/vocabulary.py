@@ -13,6 +13,15 @@ NONE_OF_THESE: Final = "none_of_these"
 CANNOT_TELL: Final = "cannot_tell"
 """A person's answer that nobody could know; counted, never trained on."""
 
+HANDOFF: Final = "handoff"
+"""The question beside the taxonomy's tasks: should a person take this over? It never trains a model."""
+
+NEEDED: Final = "needed"
+NOT_NEEDED: Final = "not_needed"
+
 HANDLERS: Final = ("ai", "agent")
 TRIGGERS: Final = ("handoff", "customer", "agent")
 ALIASES: Final = ("challenger", "champion")
+
+SILENCE: Final = "silence"
+"""The source of a label that rests on an agent's leaving an answer as it was: it trains and measures nothing."""

@@ -27,6 +27,7 @@ _DECIDE: Final = "Decide"
 _COMMANDS: Final = {
     "demo": _START,
     "replay": _START,
+    "backtest": _START,
     "init": _START,
     "up": _WORK,
     "status": _WORK,
@@ -70,7 +71,7 @@ def _command(name: str) -> Callable[..., Any]:
 for _name, _panel in _COMMANDS.items():
     app.command(_name, rich_help_panel=_panel)(_command(_name))
 
-for _name in ("config", "quarantine"):
+for _name in ("config", "quarantine", "review"):
     app.add_typer(import_module(f"pipelines.commands.{_name}").app, name=_name, rich_help_panel=_WORK)
 
 

@@ -10,24 +10,32 @@ REVIEW: Final = (
     "labels",
     "review_queue",
     "review_tasks",
+    "label_quality",
     "production_accuracy",
     "drift",
     "emerging_intents",
 )
+
+FETCH: Final = ("reviews", "labels")
+SEND: Final = ("review_queue", "review_tasks")
 
 
 def build_jobs() -> list:
     """Return every job of the loop.
 
     ``collect_job`` brings in what happened and what the champion says of it; ``review_job`` fetches answers, settles
-    them and sends the next cases; ``retrain_job`` trains, builds a release and judges it; ``reconcile_job`` makes
-    registry and ledger agree; ``maintain_job`` compacts the tables.
+    them and sends the next cases, ``fetch_job`` and ``send_job`` do one half of that; ``retrain_job`` trains, builds a
+    release and judges it; ``reconcile_job`` makes registry and ledger agree; ``maintain_job`` compacts the tables.
     """
     from assets.maintenance import maintain_job
 
     return [
         dg.define_asset_job("collect_job", dg.AssetSelection.assets(*COLLECT), description="Bring in what happened."),
         dg.define_asset_job("review_job", dg.AssetSelection.assets(*REVIEW), description="Fetch answers, send cases."),
+        dg.define_asset_job("fetch_job", dg.AssetSelection.assets(*FETCH), description="Fetch and settle answers."),
+        dg.define_asset_job(
+            "send_job", dg.AssetSelection.assets(*SEND), description="Choose the next cases, send them."
+        ),
         dg.define_asset_job(
             "retrain_job",
             dg.AssetSelection.groups("training") | dg.AssetSelection.assets("release_challenger"),

@@ -1,5 +1,7 @@
 """What starts a job because something happened: labels settled, or an alias that is not where the ledger says."""
 
+from typing import Final
+
 import dagster as dg
 import polars as pl
 
@@ -7,13 +9,18 @@ from assets.lineage import metadata_of
 from assets.registry import TRAINING_SETS
 from assets.resources import Loop
 from labeling import tables as t
-from labeling.vocabulary import CANNOT_TELL
+from labeling.errors import DeskError
+from labeling.vocabulary import CANNOT_TELL, SILENCE
+
+ENOUGH_ANSWERS: Final = 25
+"""So many answered cases are fetched without waiting for the hour."""
 
 
 def count_new_labels(loop: Loop, task: str, *, learnt: str) -> int:
     """Return how many labels of ``task`` may train and do not stand, in that form, in the training set ``learnt``."""
-    mine = (pl.col("task") == task) & (pl.col("label") != CANNOT_TELL)
-    settled = loop.tables.read(t.LABELS, columns=["interaction_id", "label"], where=mine)
+    mine = (pl.col("task") == task) & (pl.col("label") != CANNOT_TELL) & (pl.col("source").ne_missing(SILENCE))
+    stored = loop.tables.read(t.LABELS, columns=["interaction_id", "task", "label"], where=mine)
+    settled = loop.settings.taxonomy.translate(stored).drop("task")
     lots = loop.tables.read(t.INTERACTIONS, columns=["interaction_id"], where=pl.col("lot") == "open")
     frozen = loop.tables.read(
         t.TRAINING_SETS, columns=["interaction_id", "label"], where=pl.col("training_set_id") == learnt
@@ -42,6 +49,54 @@ def labels_settled_sensor(context: dg.SensorEvaluationContext, loop: Loop) -> dg
         return dg.SkipReason(f"{needed} new labels of one task are needed, found {told}")
     state = f"labels-{loop.tables.version(t.LABELS)}"
     return dg.SensorResult([dg.RunRequest(run_key=state, tags={"cxloop/new_labels": told})])
+
+
+@dg.sensor(
+    job_name="review_job",
+    minimum_interval_seconds=120,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks for a review when many cases were answered since the last one, or none waits any more.",
+)
+def answers_waiting_sensor(context: dg.SensorEvaluationContext, loop: Loop) -> dg.SensorResult | dg.SkipReason:
+    """Ask for a review before its hour where enough answers stand unfetched, or the last case was answered.
+
+    One number is asked of the desk: how many cases wait now. What is fewer than after the last review was answered.
+    """
+    if _is_reviewing(context.instance):
+        return dg.SkipReason("a review is under way")
+    made = metadata_of(context.instance, "review_tasks")
+    then = int(made.get("waiting") or 0)
+    if not then:
+        return dg.SkipReason("no case waited after the last review")
+    try:
+        now = _count_waiting(loop)
+    except DeskError:
+        return dg.SkipReason("the desk does not answer")
+    answered = then - now
+    if now and answered < ENOUGH_ANSWERS:
+        return dg.SkipReason(f"{ENOUGH_ANSWERS} answered cases are needed, found {answered}; {now} wait")
+    return dg.SensorResult(
+        [dg.RunRequest(run_key=_last_made(context.instance), tags={"cxloop/answered": str(answered)})]
+    )
+
+
+def _is_reviewing(instance: dg.DagsterInstance) -> bool:
+    """Say whether a review runs or is about to: two at once would send the same cases."""
+    status = dg.DagsterRunStatus
+    open_ones = [status.QUEUED, status.NOT_STARTED, status.STARTING, status.STARTED]
+    return bool(instance.get_runs(filters=dg.RunsFilter(job_name="review_job", statuses=open_ones), limit=1))
+
+
+def _count_waiting(loop: Loop) -> int:
+    desk = loop.open_desk()
+    desk.open_project(loop.settings.taxonomy)
+    return desk.count_waiting()
+
+
+def _last_made(instance: dg.DagsterInstance) -> str:
+    """Return a name of the last review, so that one review is asked for once after each."""
+    event = instance.get_latest_materialization_event(dg.AssetKey("review_tasks"))
+    return f"after-{event.run_id}-{event.timestamp:.0f}" if event else "first"
 
 
 @dg.sensor(

@@ -20,9 +20,12 @@ from pydantic import Field, ValidationError
 from labeling.config import Config
 from labeling.digests import digest
 from labeling.errors import ModelError
+from labeling.taxonomy import Taxonomy
+from labeling.vocabulary import NONE_OF_THESE
 from serving.handoff import HandoffPolicy, TaskAnswers
 from training.registry.registry import RELEASE, ModelRegistry
-from training.scoring import Scorer
+from training.scoring import Scorer, Scores
+from training.translated import translate_scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 
 _DESCRIPTION: Final = "release.json"
 _MODELS: Final = "models"
+
+RETIRED_LABEL: Final = "retired_label"
+"""The reason to step aside where the model's own answer is a label that nobody asks for any more."""
 
 
 class ReleaseDescription(Config):
@@ -43,14 +49,20 @@ class ReleaseDescription(Config):
 
 
 class Release:
-    """A release, loaded."""
+    """A release, loaded.
 
-    def __init__(self, about: ReleaseDescription, scorers: Mapping[str, Scorer]) -> None:
+    With a ``taxonomy`` it answers in the labels of today, whichever it was trained on; without, in its models' own.
+    """
+
+    def __init__(
+        self, about: ReleaseDescription, scorers: Mapping[str, Scorer], taxonomy: Taxonomy | None = None
+    ) -> None:
         self.about = about
         self.scorers = dict(scorers)
+        self.taxonomy = taxonomy
 
     @classmethod
-    def load(cls, folder: Path) -> "Release":
+    def load(cls, folder: Path, taxonomy: Taxonomy | None = None) -> "Release":
         """Load what ``build_release`` wrote into ``folder``, after checking each model's digest.
 
         Raises:
@@ -63,7 +75,7 @@ class Release:
                     f"release {about.release_id} needs the {task} model that it was built with, "
                     f"found other files in {folder}: restore the artifact folder, or roll back"
                 )
-        return cls(about, {task: Scorer.load(folder / _MODELS / task) for task in about.models})
+        return cls(about, {task: Scorer.load(folder / _MODELS / task) for task in about.models}, taxonomy)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -73,16 +85,16 @@ class Release:
     def answer(self, texts: Sequence[str], on_progress: "Progress | None" = None) -> pl.DataFrame:
         """Answer every task for each of n texts, and decide whether to step aside.
 
+        The decision falls on the models' own labels and confidences, which the policy was fitted to. An answer whose
+        label was retired since, or became "none of these", goes to a person, too.
+
         Returns:
             n rows in order: for each task ``<task>``, ``<task>_confidence`` and ``<task>_margin`` in [0, 1]; then
             ``handoff``, ``handoff_reason`` (a code, "" where kept) and ``release`` (its id).
         """
-        frames = {task: scorer.score(texts, on_progress).frame() for task, scorer in self.scorers.items()}
-        said = {
-            task: TaskAnswers(frame["label"].to_list(), frame["confidence"].to_numpy())
-            for task, frame in frames.items()
-        }
-        reasons = [decision.reason for decision in self.about.handoff.decide(texts, said)]
+        own = {task: scorer.score(texts, on_progress) for task, scorer in self.scorers.items()}
+        frames = {task: self._in_labels_of_today(task, scores).frame() for task, scores in own.items()}
+        reasons = self._reasons(texts, own, frames)
         columns = [
             frame.select(pl.col("label").alias(task), pl.col("confidence", "margin").name.prefix(f"{task}_"))
             for task, frame in frames.items()
@@ -94,6 +106,33 @@ class Release:
             handoff_reason=pl.col("handoff_reason"),
             release=pl.lit(self.about.release_id),
         )
+
+    def _in_labels_of_today(self, task: str, scores: Scores) -> Scores:
+        return translate_scores(scores, self.taxonomy, task) if self.taxonomy else scores
+
+    def _reasons(self, texts: Sequence[str], own: Mapping[str, Scores], today: Mapping[str, pl.DataFrame]) -> list[str]:
+        """Return for each text why to step aside, "" where the answer is kept."""
+        frames = {task: scores.frame() for task, scores in own.items()}
+        said = {
+            task: TaskAnswers(frame["label"].to_list(), frame["confidence"].to_numpy())
+            for task, frame in frames.items()
+        }
+        reasons = [decision.reason for decision in self.about.handoff.decide(texts, said)]
+        for task in self.about.handoff.thresholds if self.taxonomy else ():
+            if task in said:
+                changed = self._changed_reasons(task, said[task].labels, today[task]["label"].to_list())
+                reasons = [reason or why for reason, why in zip(reasons, changed, strict=True)]
+        return reasons
+
+    def _changed_reasons(self, task: str, own: Sequence[str], today: Sequence[str]) -> list[str]:
+        """Return why to step aside because of what became of labels since the release was trained."""
+        former = self.taxonomy.former(task) if self.taxonomy else {}
+        retired = {label for label, now in former.items() if now is None}
+        outside = f"{NONE_OF_THESE}:{task}"
+        return [
+            f"{RETIRED_LABEL}:{task}" if was in retired else outside if now == NONE_OF_THESE else ""
+            for was, now in zip(own, today, strict=True)
+        ]
 
     def public_answer(self, texts: Sequence[str]) -> "pd.DataFrame":
         """Return ``answer`` as the registered model gives it: a pandas frame, without the margins."""
@@ -134,15 +173,19 @@ class Champion:
         )
 
 
-def open_champion(registry: ModelRegistry) -> Champion | None:
+def open_champion(registry: ModelRegistry, taxonomy: Taxonomy | None = None) -> Champion | None:
     """Load the release that the alias ``champion`` points at, None where there is none.
+
+    Args:
+        registry: where it is.
+        taxonomy: today's, for answers in its labels; None for the release's own.
 
     Raises:
         RegistryError: the registry cannot be reached, or its files are gone.
         ModelError: the release is damaged.
     """
     version = registry.alias(RELEASE, "champion")
-    return None if version is None else Champion(version, Release.load(registry.download(RELEASE, version)))
+    return None if version is None else Champion(version, Release.load(registry.download(RELEASE, version), taxonomy))
 
 
 def build_release(models: Mapping[str, Path], handoff: HandoffPolicy, folder: Path) -> ReleaseDescription:

@@ -64,7 +64,9 @@ def cached_features(
     missing = dict(zip(digests, texts, strict=True))
     if stored.height:
         found = stored["text_digest"].to_list()
-        features[[place[name] for name in found]] = np.stack(stored["feature"].to_list())
+        features[[place[name] for name in found]] = (
+            stored["feature"].explode().to_numpy().reshape(-1, encoder.dimension)
+        )
         missing = {name: text for name, text in missing.items() if name not in set(found)}
     if missing:
         fresh = embed_texts(encoder, list(missing.values()), on_progress=on_progress)

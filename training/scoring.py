@@ -21,7 +21,10 @@ _BATCH_TOKENS = 2048
 
 @dataclass(frozen=True)
 class Scores:
-    """What a model says of n texts: ``probabilities`` (n, labels) float32, each row summing to 1."""
+    """What a model says of n texts: ``probabilities`` (n, labels) float32, each row summing to 1.
+
+    A row sums to less where a label was retired since the model was trained (training.translated).
+    """
 
     labels: tuple[str, ...]
     probabilities: np.ndarray
@@ -29,10 +32,11 @@ class Scores:
     def frame(self) -> pl.DataFrame:
         """Return one row a text, in order: ``label``, ``confidence`` in [0, 1] and ``margin`` in [0, 1].
 
-        Confidence is the likeliest label's probability, margin that less the second likeliest's.
+        Confidence is the likeliest label's probability, margin that less the second likeliest's (0 where there is one).
         """
         top = self.probabilities.argmax(axis=1)
-        second, first = np.partition(self.probabilities, -2, axis=1)[:, -2:].T.astype(np.float64)
+        two = self.probabilities if len(self.labels) > 1 else np.pad(self.probabilities, ((0, 0), (1, 0)))
+        second, first = np.partition(two, -2, axis=1)[:, -2:].T.astype(np.float64)
         return pl.DataFrame(
             {
                 "label": pl.Series(np.asarray(self.labels, dtype=object)[top].tolist(), dtype=pl.String),

@@ -86,11 +86,16 @@ def load_training_set(tables: Tables, training_set_id: str, *, task: Task) -> Tr
     """Return the set of ``task`` that was frozen under ``training_set_id``.
 
     Raises:
-        TrainingError: there is no such set.
+        TrainingError: there is no such set, or the taxonomy changed since and some of its labels are former ones.
     """
     rows = tables.read(TRAINING_SETS, where=pl.col("training_set_id") == training_set_id).sort("interaction_id")
     if rows.is_empty():
         raise TrainingError(f"training set {training_set_id[:12]} is needed, found no rows of it: freeze it again")
+    if former := sorted(set(rows["label"]) - set(task.trainable)):
+        raise TrainingError(
+            f"training set {training_set_id[:12]} needs labels that the taxonomy has, found {', '.join(former)}, "
+            "which changed since it was frozen: freeze a new one"
+        )
     trained = set(rows.filter(pl.col("split") == "train")["label"])
     return TrainingSet(training_set_id, task.name, tuple(name for name in task.trainable if name in trained), rows)
 
@@ -132,7 +137,7 @@ def _check(rows: pl.DataFrame, task: Task) -> None:
     if strange := sorted(found - set(task.trainable)):
         raise TrainingError(
             f"task {task.name}: labels are not in the taxonomy: {', '.join(strange)}: "
-            "add them to taxonomy.yaml, or have their cases reviewed again"
+            "add them to taxonomy.yaml, or say under `migrations` what became of them"
         )
     if len(found) < 2:
         raise TrainingError(

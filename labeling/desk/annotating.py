@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from labeling.desk.label_studio import SIMULATED_DOMAIN, write_choice
+from labeling.desk.label_studio_tasks import SIMULATED_DOMAIN
+from labeling.desk.page_result import write_result
 from labeling.digests import keyed_digest
 from labeling.errors import DeskRefused, DeskUnavailable
 
@@ -29,7 +30,10 @@ class Annotator:
 
 @dataclass(frozen=True)
 class GivenAnswer:
-    """What one annotator says of one case; ``labels`` maps task to label, None is a skip."""
+    """What one annotator says of one case; ``labels`` maps question to answer, None is a skip.
+
+    A second label stands under its task's name followed by ``SECOND``, a note under ``NOTE``.
+    """
 
     annotator: Annotator
     desk_task_id: str
@@ -121,7 +125,7 @@ def _give(client: httpx.Client, answer: GivenAnswer) -> bool:
     """Post one answer under an id that follows from who answers what: the server refuses the same id twice."""
     body = {
         "unique_id": str(uuid.uuid5(_NAMESPACE, f"{answer.annotator.name}/{answer.desk_task_id}")),
-        "result": [write_choice(task, label) for task, label in (answer.labels or {}).items()],
+        "result": write_result(answer.labels or {}),
         "was_cancelled": answer.labels is None,
         "lead_time": answer.lead_seconds,
     }

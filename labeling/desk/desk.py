@@ -1,11 +1,17 @@
 """The port to a labelling desk, and what travels through it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from labeling.taxonomy import Taxonomy
+
+SECOND: Final = "-second"
+"""What follows a task's name in the name of the question for its second label; no task's name can hold a dash."""
+
+NOTE: Final = "short-note"
+"""The name of the question for a note in free words."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,9 @@ class Case:
     """One interaction for a person to read.
 
     ``case_id`` is the key that keeps a case from standing at the desk twice. ``suggestions`` maps task to
-    suggestion and is empty for a blind case. ``overlap`` is how many people should answer (>= 1).
+    suggestion and is empty for a blind case. ``overlap`` is how many people should answer (>= 1). ``history`` holds
+    short lines about the customer's earlier conversations, the newest first; ``handed_off`` says whether a person took
+    this one over, None where that is unknown.
     """
 
     case_id: str
@@ -40,6 +48,8 @@ class Case:
     reason: str
     blind: bool
     overlap: int
+    history: tuple[str, ...] = ()
+    handed_off: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -55,9 +65,11 @@ class SentCase:
 class Answer:
     """One annotator's answer to one case.
 
-    ``labels`` maps task to label, only labels that the taxonomy knows; ``refused`` maps task to why an answer to it
-    was not taken (a label that the taxonomy lacks). ``is_skipped``: the person passed; ``labels`` is then empty.
-    ``suggestions`` is what the page proposed, empty for a blind case.
+    ``labels`` maps task to label, only labels that the taxonomy knows, and ``handoff`` to what was said of the
+    handoff; ``refused`` maps task to why an answer to it was not taken (a label that the taxonomy lacks).
+    ``is_skipped``: the person passed; ``labels`` is then empty. ``suggestions`` is what the page proposed, empty for a
+    blind case. ``second_labels`` maps task to a second label of the same message; ``note`` is what the person wrote,
+    not yet redacted, "" where nothing.
     """
 
     answer_id: str
@@ -71,6 +83,8 @@ class Answer:
     is_skipped: bool
     answered_at: datetime
     lead_seconds: float | None
+    second_labels: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
 
 
 class ReviewDesk(Protocol):
@@ -86,7 +100,10 @@ class ReviewDesk(Protocol):
         ...
 
     def send(self, cases: Sequence[Case]) -> list[SentCase]:
-        """Put ``cases`` on the desk; found, not doubled, where their ``case_id`` is there; in the order given."""
+        """Put ``cases`` on the desk; found, not doubled, where their ``case_id`` is there; in the order given.
+
+        A case that is there asks for as many answers as before, or for more where ``overlap`` says so.
+        """
         ...
 
     def fetch(self, since: datetime | None) -> list[Answer]:
@@ -97,8 +114,41 @@ class ReviewDesk(Protocol):
         """
         ...
 
+    def list_answers(self, since: datetime) -> dict[str, frozenset[str]]:
+        """Return case id → ids of all its answers, of the cases where something was answered, changed or deleted.
+
+        Of those cases every answer is told, however old, so that an id that is missing was deleted at the desk.
+
+        Args:
+            since: the desk's time from which on something happened; more cases may be told than that.
+        """
+        ...
+
+    def ask_again(self, overlaps: Mapping[str, int]) -> None:
+        """Set how many answers each case should get in all; 0 ends it. Cases that are not there are passed over.
+
+        Args:
+            overlaps: case id → answers (>= 0), skips not counted.
+        """
+        ...
+
     def count_waiting(self) -> int:
         """Return how many cases stand at the desk with fewer answers than asked for."""
+        ...
+
+    def count_cases(self) -> int:
+        """Return how many tasks stand at the desk, answered or not: more than were sent where one came twice."""
+        ...
+
+    def list_cases(self) -> dict[str, str]:
+        """Return case id → desk task id of all cases at the desk, read task by task.
+
+        Of a case that came twice, unanswered copies are removed.
+        """
+        ...
+
+    def withdraw(self, case_ids: Sequence[str]) -> set[str]:
+        """Take off the desk those of the cases that nobody answered or skipped; return those that stand there still."""
         ...
 
     def remove(self, case_ids: Sequence[str]) -> int:

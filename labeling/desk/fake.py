@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from labeling.desk.case_form import read_labels, shown_suggestions
+from labeling.desk.case_form import read_answer, shown_suggestions
 from labeling.desk.desk import Answer, Case, SentCase
 from labeling.errors import DeskRefused, DeskUnavailable
 from labeling.taxonomy import Taxonomy
@@ -21,7 +21,9 @@ CREATE TABLE IF NOT EXISTS cases (
 CREATE TABLE IF NOT EXISTS answers (
     answer_id INTEGER PRIMARY KEY AUTOINCREMENT, case_id TEXT NOT NULL, annotator_id TEXT NOT NULL,
     labels TEXT, answered_at TEXT NOT NULL, lead_seconds REAL, UNIQUE (case_id, annotator_id));
+CREATE TABLE IF NOT EXISTS deletions (case_id TEXT NOT NULL, deleted_at TEXT NOT NULL);
 """
+_ANSWERED: Final = "(SELECT count(*) FROM answers WHERE answers.case_id = cases.case_id AND labels IS NOT NULL)"
 
 
 class FakeReviewDesk:
@@ -66,7 +68,7 @@ class FakeReviewDesk:
             ]
             database.executemany(
                 "INSERT INTO cases (case_id, interaction_id, suggestions, blind, overlap) VALUES (?, ?, ?, ?, ?) "
-                "ON CONFLICT (case_id) DO UPDATE SET overlap = excluded.overlap",
+                "ON CONFLICT (case_id) DO UPDATE SET overlap = max(overlap, excluded.overlap)",
                 rows,
             )
             stands = dict(database.execute("SELECT case_id, desk_task_id FROM cases"))
@@ -88,6 +90,35 @@ class FakeReviewDesk:
             ).fetchall()
         return [_read_answer(row, taxonomy) for row in rows]
 
+    def list_answers(self, since: datetime) -> dict[str, frozenset[str]]:
+        """Return case id → ids of all its answers, of the cases where something was answered, changed or deleted.
+
+        Raises:
+            DeskRefused: the project is not open, or was deleted.
+        """
+        least = _write_time(since)
+        with self._project() as (database, _, _):
+            touched = database.execute(
+                "SELECT case_id FROM answers WHERE answered_at >= ? UNION "
+                "SELECT case_id FROM deletions JOIN cases USING (case_id) WHERE deleted_at >= ?",
+                (least, least),
+            ).fetchall()
+            numbers = {
+                case_id: database.execute("SELECT answer_id FROM answers WHERE case_id = ?", (case_id,)).fetchall()
+                for (case_id,) in touched
+            }
+        return {case_id: frozenset(f"fake-{number}" for (number,) in found) for case_id, found in numbers.items()}
+
+    def ask_again(self, overlaps: Mapping[str, int]) -> None:
+        """Set how many answers each case should get in all; 0 ends it. Cases that are not there are passed over.
+
+        Raises:
+            DeskRefused: the project is not open, or was deleted.
+        """
+        with self._project() as (database, _, _):
+            changes = [(overlap, case_id) for case_id, overlap in overlaps.items()]
+            database.executemany("UPDATE cases SET overlap = ? WHERE case_id = ?", changes)
+
     def count_waiting(self) -> int:
         """Return how many cases stand at the desk with fewer answers than asked for.
 
@@ -95,11 +126,39 @@ class FakeReviewDesk:
             DeskRefused: the project is not open, or was deleted.
         """
         with self._project() as (database, _, _):
-            (count,) = database.execute(
-                "SELECT count(*) FROM cases WHERE overlap > "
-                "(SELECT count(*) FROM answers WHERE answers.case_id = cases.case_id AND labels IS NOT NULL)"
-            ).fetchone()
+            (count,) = database.execute(f"SELECT count(*) FROM cases WHERE overlap > {_ANSWERED}").fetchone()  # noqa: S608
         return count
+
+    def count_cases(self) -> int:
+        """Return how many cases stand at the desk, answered or not.
+
+        Raises:
+            DeskRefused: the project is not open, or was deleted.
+        """
+        return len(self.list_cases())
+
+    def list_cases(self) -> dict[str, str]:
+        """Return case id → desk task id of all cases at the desk.
+
+        Raises:
+            DeskRefused: the project is not open, or was deleted.
+        """
+        with self._project() as (database, _, _):
+            stands = database.execute("SELECT case_id, desk_task_id FROM cases")
+            return {case_id: str(number) for case_id, number in stands}
+
+    def withdraw(self, case_ids: Sequence[str]) -> set[str]:
+        """Take off the desk those of the cases that nobody answered or skipped; return those that stand there still.
+
+        Raises:
+            DeskRefused: the project is not open, or was deleted.
+        """
+        once = [(case_id,) for case_id in dict.fromkeys(case_ids)]
+        with self._project() as (database, _, _):
+            database.executemany(
+                "DELETE FROM cases WHERE case_id = ?1 AND NOT EXISTS (SELECT 1 FROM answers WHERE case_id = ?1)", once
+            )
+        return self.list_cases().keys() & set(case_ids)
 
     def remove(self, case_ids: Sequence[str]) -> int:
         """Take cases off the desk for good, with every answer to them; return how many there were.
@@ -123,6 +182,9 @@ class FakeReviewDesk:
         lead_seconds: float | None = None,
     ) -> bool:
         """Answer a case as ``annotator_id`` would; None skips it. A second answer by the same person changes nothing.
+
+        ``labels`` maps each question of the page to what was answered: a task to its label, a task followed by
+        ``SECOND`` to its second label, ``NOTE`` to a note.
 
         Returns:
             Whether the answer was new.
@@ -149,10 +211,17 @@ class FakeReviewDesk:
                 (json.dumps(dict(labels)), _write_time(at), case_id, annotator_id),
             )
 
+    def delete_answer(self, case_id: str, annotator_id: str, at: datetime) -> None:
+        """Delete the answer that ``annotator_id`` gave, as any member can in the real one."""
+        mine = (case_id, annotator_id)
+        with self._database() as database:
+            database.execute("DELETE FROM answers WHERE case_id = ? AND annotator_id = ?", mine)
+            database.execute("INSERT INTO deletions VALUES (?, ?)", (case_id, _write_time(at)))
+
     def delete_project(self) -> None:
         """Delete the project with its cases and answers, as any member can in the real one."""
         with self._database() as database:
-            for table in ("answers", "cases", "projects"):
+            for table in ("answers", "deletions", "cases", "projects"):
                 database.execute(f"DELETE FROM {table}")  # noqa: S608 - the names stand above
 
     @contextmanager
@@ -180,19 +249,21 @@ class FakeReviewDesk:
 
 def _read_answer(row: Sequence, taxonomy: Taxonomy) -> Answer:
     number, case_id, interaction_id, annotator_id, stored, suggestions, blind, answered_at, lead_seconds = row
-    labels, refused = read_labels({} if stored is None else json.loads(stored), taxonomy)
+    given = read_answer({} if stored is None else json.loads(stored), taxonomy)
     return Answer(
         answer_id=f"fake-{number}",
         case_id=case_id,
         interaction_id=interaction_id,
         annotator_id=annotator_id,
-        labels=labels,
-        refused=refused,
+        labels=given.labels,
+        refused=given.refused,
         suggestions=json.loads(suggestions),
         is_blind=bool(blind),
         is_skipped=stored is None,
         answered_at=datetime.fromisoformat(answered_at),
         lead_seconds=lead_seconds,
+        second_labels=given.second_labels,
+        note=given.note,
     )
 
 

@@ -1,32 +1,33 @@
 """The labelling desk over a real Label Studio server."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from labeling.desk.case_form import read_labels, shown_suggestions, suggestion_in_words, visible
 from labeling.desk.desk import Answer, Case, SentCase
-from labeling.desk.interface import DIALOGUE, render_guide, render_page
+from labeling.desk.interface import render_guide, render_page
 from labeling.desk.label_studio_api import LabelStudioApi, condition
+from labeling.desk.label_studio_tasks import KEY, SUGGESTER, read_answers, write_task
 from labeling.errors import DeskRefused
 from labeling.taxonomy import Taxonomy
 
-SIMULATED_DOMAIN: Final = "@simulated.invalid"
-"""Where simulated annotators have their addresses; in their ids it is left out."""
-
 _MARK: Final = "Made and kept up to date by cxloop."
-_SUGGESTER: Final = "cxloop"
 _BATCH: Final = 100
+"""So many keys or numbers fit the address of one request."""
+
+_IMPORTED: Final = 500
 _PARALLEL: Final = 4
-_KEY: Final = "case_id"
+_STANDING: Final = "id,data,overlap,total_annotations,cancelled_annotations"
 _SETTINGS: Final[Mapping[str, Any]] = {
     "maximum_annotations": 1,
     "sampling": "Sequential sampling",
     "show_collab_predictions": True,
     "show_skip_button": True,
+    "skip_queue": "REQUEUE_FOR_OTHERS",
     "enable_empty_annotation": False,
-    "model_version": _SUGGESTER,
+    "model_version": SUGGESTER,
 }
 
 
@@ -77,14 +78,15 @@ class LabelStudioDesk:
         project, taxonomy = self._project()
         standing: dict[str, int] = {}
         once = {case.case_id: case for case in cases}
-        for batch in _batches(list(once.values())):
+        for batch in _batches(list(once.values()), _IMPORTED):
             found = self._look_up(project, [case.case_id for case in batch])
             new = [case for case in batch if case.case_id not in found]
             if new:
                 made = self._api.import_tasks(project, [write_task(case, taxonomy) for case in new])
-                found |= {case.case_id: (task, 1, 0) for case, task in zip(new, made, strict=True)}
-            self._ask_for_overlap(batch, found)
-            standing |= {key: task for key, (task, _, _) in found.items()}
+                found |= {case.case_id: _Standing(task, 1, 0) for case, task in zip(new, made, strict=True)}
+            more = {case.case_id: case.overlap for case in batch if case.overlap > found[case.case_id].overlap}
+            self._ask_for(more, found)
+            standing |= {key: task.number for key, task in found.items()}
         return [SentCase(case.case_id, str(project), str(standing[case.case_id])) for case in cases]
 
     def fetch(self, since: datetime | None) -> list[Answer]:
@@ -106,6 +108,32 @@ class LabelStudioDesk:
         recent = [answer for answer in answers if since is None or answer.answered_at >= since]
         return sorted(recent, key=lambda answer: (answer.answered_at, answer.answer_id))
 
+    def list_answers(self, since: datetime) -> dict[str, frozenset[str]]:
+        """Return case id → ids of all its answers, of the cases where something was answered, changed or deleted.
+
+        Raises:
+            DeskUnavailable: the server does not answer.
+            DeskRefused: the project is not open, or was deleted.
+        """
+        project, taxonomy = self._project()
+        found: dict[str, frozenset[str]] = {}
+        for task in self._read_whole(project, self._touched(project, since)):
+            if isinstance(key := task["data"].get(KEY), str):
+                here = {answer.answer_id for answer in read_answers(task, taxonomy, {})}
+                found[key] = found.get(key, frozenset()) | here
+        return found
+
+    def ask_again(self, overlaps: Mapping[str, int]) -> None:
+        """Set how many answers each case should get in all; 0 ends it. Cases that are not there are passed over.
+
+        Raises:
+            DeskUnavailable: the server does not answer; call again with the same cases.
+            DeskRefused: the project is not open, or was deleted.
+        """
+        project, _ = self._project()
+        found = self._look_up(project, list(overlaps))
+        self._ask_for({key: overlaps[key] for key in found}, found)
+
     def count_waiting(self) -> int:
         """Return how many cases stand at the desk with fewer answers than asked for.
 
@@ -116,6 +144,46 @@ class LabelStudioDesk:
         project = self._api.read_project(self._project()[0])
         return int(project["task_number"] or 0) - int(project["finished_task_number"] or 0)
 
+    def count_cases(self) -> int:
+        """Return how many tasks stand in the project, answered or not.
+
+        Raises:
+            DeskUnavailable: the server does not answer.
+            DeskRefused: the project is not open, or was deleted.
+        """
+        return int(self._api.read_project(self._project()[0])["task_number"] or 0)
+
+    def list_cases(self) -> dict[str, str]:
+        """Return case id → task of all cases at the desk, read task by task.
+
+        Of a case that came twice, unanswered copies are removed. A case comes twice where an import that seemed to fail
+        was carried out later, after it was sent again.
+
+        Raises:
+            DeskUnavailable: the server does not answer.
+            DeskRefused: the project is not open, or was deleted.
+        """
+        copies: dict[str, list[tuple[bool, int]]] = {}
+        for task in self._api.list_tasks(self._project()[0], columns=_STANDING):
+            if isinstance(key := task["data"].get(KEY), str):
+                copies.setdefault(key, []).append((_count_answers(task) == 0, task["id"]))
+        spare = [task for found in copies.values() for is_bare, task in sorted(found)[1:] if is_bare]
+        self._delete(spare)
+        return {key: str(min(found)[1]) for key, found in copies.items()}
+
+    def withdraw(self, case_ids: Sequence[str]) -> set[str]:
+        """Take off the desk those of the cases that nobody answered or skipped; return those that stand there still.
+
+        Raises:
+            DeskUnavailable: the server does not answer; call again with the same cases.
+            DeskRefused: the project is not open, or was deleted.
+        """
+        project, _ = self._project()
+        tasks = self._find(project, list(dict.fromkeys(case_ids)))
+        answered = {task["data"][KEY] for task in tasks if _count_answers(task)}
+        self._delete([task["id"] for task in tasks if task["data"][KEY] not in answered])
+        return answered
+
     def remove(self, case_ids: Sequence[str]) -> int:
         """Take cases off the desk for good, with every answer to them; return how many tasks there were.
 
@@ -124,16 +192,13 @@ class LabelStudioDesk:
             DeskRefused: the project is not open, or was deleted.
         """
         project, _ = self._project()
-        standing = [
-            int(task["id"])
-            for batch in _batches(list(dict.fromkeys(case_ids)))
-            for task in self._api.list_tasks(
-                project, where=[condition(f"data.{_KEY}", "in_list", "String", list(batch))], columns="id"
-            )
-        ]
+        standing = [int(task["id"]) for task in self._find(project, list(dict.fromkeys(case_ids)))]
         self._api.read_project(project)  # where nothing was asked for, a deleted project is told all the same
+        return self._delete(standing)
+
+    def _delete(self, tasks: Sequence[int]) -> int:
         with ThreadPoolExecutor(_PARALLEL) as pool:
-            return sum(pool.map(self._api.delete_task, standing))
+            return sum(pool.map(self._api.delete_task, tasks))
 
     def _project(self) -> tuple[int, Taxonomy]:
         if self._opened is None:
@@ -158,23 +223,35 @@ class LabelStudioDesk:
         if changed:
             self._api.update_project(project, changed)
 
-    def _look_up(self, project: int, keys: list[str]) -> dict[str, tuple[int, int, int]]:
-        """Return case id → (task, overlap, number of answers) of those at the desk; the oldest where two are."""
-        where = [condition(f"data.{_KEY}", "in_list", "String", keys)]
-        found: dict[str, tuple[int, int, int]] = {}
-        for task in self._api.list_tasks(project, where=where, columns="id,data,overlap,total_annotations"):
-            found.setdefault(task["data"][_KEY], (task["id"], task["overlap"], task["total_annotations"] or 0))
-        return found
+    def _find(self, project: int, keys: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the tasks of the cases called ``keys``, the oldest first."""
 
-    def _ask_for_overlap(self, cases: Iterable[Case], found: Mapping[str, tuple[int, int, int]]) -> None:
-        """Set how many people should answer, which an import cannot say."""
-
-        def change(case: Case) -> None:
-            task, _, answers = found[case.case_id]
-            self._api.change_task(task, {"overlap": case.overlap, "is_labeled": answers >= case.overlap})
+        def find(batch: Sequence[str]) -> list[dict[str, Any]]:
+            where = [condition(f"data.{KEY}", "in_list", "String", list(batch))]
+            return list(self._api.list_tasks(project, where=where, columns=_STANDING))
 
         with ThreadPoolExecutor(_PARALLEL) as pool:
-            list(pool.map(change, (case for case in cases if found[case.case_id][1] != case.overlap)))
+            found = pool.map(find, _batches(keys))
+            return sorted((task for tasks in found for task in tasks), key=lambda task: task["id"])
+
+    def _look_up(self, project: int, keys: Sequence[str]) -> dict[str, "_Standing"]:
+        """Return case id → where it stands; of a case that came twice the copy that was answered, or the oldest."""
+        found: dict[str, _Standing] = {}
+        for task in self._find(project, keys):
+            here, before = _Standing(task["id"], task["overlap"], task["total_annotations"] or 0), task["data"][KEY]
+            if before not in found or here.answers > found[before].answers:
+                found[before] = here
+        return found
+
+    def _ask_for(self, overlaps: Mapping[str, int], found: Mapping[str, "_Standing"]) -> None:
+        """Set how many people should answer, which an import cannot say; each case costs a call."""
+
+        def change(key: str) -> None:
+            wanted, task = overlaps[key], found[key]
+            self._api.change_task(task.number, {"overlap": max(wanted, 1), "is_labeled": task.answers >= wanted})
+
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            list(pool.map(change, (key for key in overlaps if overlaps[key] != found[key].overlap)))
 
     def _finish(self, task: Mapping[str, Any]) -> None:
         given = [one for one in task["annotations"] if not one["was_cancelled"]]
@@ -187,94 +264,48 @@ class LabelStudioDesk:
         """Return tasks with an answer newer than ``since``, in full.
 
         An answer is saved before its task's ``updated_at``. Where the server was killed in between, it shows in
-        ``completed_at``, or the task counts as unfinished though someone answered.
+        ``completed_at``, or the task counts fewer answers than it has.
         """
         somebody = condition("annotators", "empty", "List", False)
         if since is None:
             return list(self._api.list_tasks(project, where=[somebody]))
-        at = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        signs = (
-            [condition("updated_at", "greater_or_equal", "Datetime", at), somebody],
-            [condition("completed_at", "greater_or_equal", "Datetime", at)],
-            [condition("completed_at", "empty", "Datetime", True), somebody],
-        )
-        numbers = {task["id"] for where in signs for task in self._api.list_tasks(project, where=where, columns="id")}
-        return [
-            task
-            for batch in _batches(sorted(numbers))
-            for task in self._api.list_tasks(project, where=[condition("id", "in_list", "Number", batch)])
-        ]
+        finished = [condition("completed_at", "greater_or_equal", "Datetime", _write_time(since))]
+        unfinished = [condition("completed_at", "empty", "Datetime", True), somebody]
+        numbers = self._touched(project, since)
+        numbers |= {task["id"] for task in self._api.list_tasks(project, where=finished, columns="id")}
+        for task in self._api.list_tasks(project, where=unfinished, columns=f"{_STANDING},annotations_ids"):
+            if len(str(task.get("annotations_ids") or "").split(",")) != _count_answers(task):
+                numbers.add(task["id"])
+        return list(self._read_whole(project, numbers))
+
+    def _touched(self, project: int, since: datetime) -> set[int]:
+        """Return the tasks in which a person saved, changed or deleted an answer; an import is no person's doing."""
+        moved = condition("updated_at", "greater_or_equal", "Datetime", _write_time(since))
+        by_person = condition("updated_by", "empty", "List", False)
+        return {task["id"] for task in self._api.list_tasks(project, where=[moved, by_person], columns="id")}
+
+    def _read_whole(self, project: int, numbers: Iterable[int]) -> Iterator[dict[str, Any]]:
+        for batch in _batches(sorted(numbers)):
+            yield from self._api.list_tasks(project, where=[condition("id", "in_list", "Number", batch)])
 
 
-def write_task(case: Case, taxonomy: Taxonomy) -> dict[str, Any]:
-    """Return a case as Label Studio imports it; nothing of the model goes along with a blind one."""
-    shown = shown_suggestions(case, taxonomy)
-    task: dict[str, Any] = {
-        "data": {
-            _KEY: case.case_id,
-            "interaction_id": case.interaction_id,
-            DIALOGUE: [{"author": turn.author, "text": visible(turn.text)} for turn in case.conversation],
-            "suggested": suggestion_in_words(case, taxonomy),
-            "about": visible("\n".join(f"{name}: {value}" for name, value in case.context.items())) or " ",
-            "reason": case.reason,
-            "blind": case.blind,
-            "suggestions": shown,
-        }
-    }
-    if shown:
-        confidence = min(case.suggestions[name].confidence for name in shown)
-        result = [write_choice(name, label) for name, label in shown.items()]
-        task["predictions"] = [{"model_version": _SUGGESTER, "score": confidence, "result": result}]
-    return task
+@dataclass(frozen=True)
+class _Standing:
+    """A task of Label Studio: its number, how many answers it asks for, and how many it has, skips left out."""
+
+    number: int
+    overlap: int
+    answers: int
 
 
-def write_choice(task: str, label: str) -> dict[str, Any]:
-    """Return one answer as Label Studio stores it."""
-    return {"from_name": task, "to_name": DIALOGUE, "type": "choices", "value": {"choices": [label]}}
+def _count_answers(task: Mapping[str, Any]) -> int:
+    """Return how many answers a task counts, skips included."""
+    return (task["total_annotations"] or 0) + (task["cancelled_annotations"] or 0)
 
 
-def read_answers(task: Mapping[str, Any], taxonomy: Taxonomy, people: Mapping[int, str]) -> list[Answer]:
-    """Return the answers of one task of Label Studio; none where the task is not one of our cases.
-
-    An answer's id holds when it was made, because Label Studio's own numbers start again with a new database.
-    """
-    data = task["data"]
-    if not isinstance(data.get(_KEY), str) or not isinstance(data.get("interaction_id"), str):
-        return []
-    answers = []
-    for annotation in task["annotations"] or ():
-        skipped = bool(annotation["was_cancelled"])
-        labels, refused = read_labels({} if skipped else _read_choices(annotation["result"]), taxonomy)
-        made = datetime.fromisoformat(annotation["created_at"])
-        answers.append(
-            Answer(
-                answer_id=f"ls-{annotation['id']}-{made.timestamp() * 1_000_000:.0f}",
-                case_id=data[_KEY],
-                interaction_id=data["interaction_id"],
-                annotator_id=people.get(annotation["completed_by"], "unknown").removesuffix(SIMULATED_DOMAIN),
-                labels=labels,
-                refused=refused,
-                suggestions=dict(data.get("suggestions") or {}),
-                is_blind=bool(data.get("blind")),
-                is_skipped=skipped,
-                answered_at=datetime.fromisoformat(annotation["updated_at"]).astimezone(UTC),
-                lead_seconds=annotation["lead_time"],
-            )
-        )
-    return answers
+def _write_time(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _read_choices(result: object) -> dict[str, object]:
-    """Return control → its one choice, or everything it holds where that is not one choice."""
-    found: dict[str, object] = {}
-    for item in result if isinstance(result, list) else ():
-        if isinstance(item, dict) and isinstance(item.get("from_name"), str) and item.get("type") == "choices":
-            value = item.get("value")
-            choices = value.get("choices") if isinstance(value, dict) else None
-            one = choices[0] if isinstance(choices, list) and len(choices) == 1 else choices
-            found[item["from_name"]] = one if item["from_name"] not in found else [found[item["from_name"]], one]
-    return found
-
-
-def _batches(things: Sequence[Any]) -> list[Sequence[Any]]:
-    return [things[start : start + _BATCH] for start in range(0, len(things), _BATCH)]
+def _batches(things: Sequence[Any], size: int = _BATCH) -> list[Sequence[Any]]:
+    return [things[start : start + size] for start in range(0, len(things), size)]

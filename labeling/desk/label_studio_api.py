@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from labeling.errors import DeskError, DeskRefused, DeskUnavailable
 
@@ -121,6 +121,14 @@ class LabelStudioApi:
         """Return user id → e-mail address of everyone at the server."""
         people = self._ask(lambda client: client.users.list(request_options=_ONCE))
         return {person.id: person.email for person in people if person.id is not None and person.email}
+
+    def read_invitation(self) -> str:
+        """Return the link by which a person joins the organisation."""
+        path = {"path": "api/invite", "method": "GET", "request_options": _ONCE}
+        answer = self._ask(lambda client: client._client_wrapper.httpx_client.request(**path))
+        if answer.status_code != 200:
+            raise _refusal(self.url, answer.status_code, None)
+        return f"{self.url}/user/signup/?{urlencode({'token': answer.json()['token']})}"
 
     def _ask(self, call: "Callable[[LabelStudio], Result]", project: int | None = None) -> Result:
         import httpx

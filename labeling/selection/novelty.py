@@ -1,8 +1,13 @@
-"""How far a text lies from everything that people have labelled."""
+"""How a text lies to what people have labelled: far from all of it, or near to what they put outside every label."""
+
+from typing import Final
 
 import numpy as np
 
-_BLOCK = 4096
+_BLOCK = 1024
+_NEIGHBOURS: Final = 10
+_WARMTH: Final = 0.1
+"""How much closer, in cosine, a neighbour must be to count e times as much."""
 
 
 def measure_novelty(features: np.ndarray, labelled: np.ndarray) -> np.ndarray:
@@ -19,3 +24,56 @@ def measure_novelty(features: np.ndarray, labelled: np.ndarray) -> np.ndarray:
         return np.full(len(features), np.nan)
     nearest = [(features[start : start + _BLOCK] @ labelled.T).max(axis=1) for start in range(0, len(features), _BLOCK)]
     return np.clip(1 - np.concatenate(nearest), 0, 2) if nearest else np.zeros(0)
+
+
+def find_far(
+    features: np.ndarray, rows: np.ndarray, labelled: np.ndarray, targets: np.ndarray, count: int
+) -> np.ndarray:
+    """Return ``count`` of ``rows`` that lie farthest from every label's mean: where novel texts are to be looked for.
+
+    The means stand for all that is labelled, so that the cost of a row does not grow with the labels.
+
+    Args:
+        features: (n, d), normalised.
+        rows: which of them.
+        labelled: (m, d), normalised, m >= 1.
+        targets: (m,) label numbers.
+        count: how many rows (>= 0).
+    """
+    means = np.stack([labelled[targets == target].mean(axis=0) for target in np.unique(targets)])
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    nearness = [(features[rows[start : start + _BLOCK]] @ means.T).max(axis=1) for start in range(0, len(rows), _BLOCK)]
+    return rows[np.argsort(np.concatenate(nearness), kind="stable")[:count]] if nearness else rows
+
+
+def measure_rejection(features: np.ndarray, labelled: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return how far each row looks like what people answered "none of these" to, by its nearest labelled neighbours.
+
+    It is the reject class's share of the ten nearest, the closest counting most, times the cosine of the nearest
+    rejected one: a row far from all that was rejected is not held to be of it.
+
+    Args:
+        features: (n, d), normalised.
+        labelled: (m, d), normalised; m may be 0.
+        targets: (m,) label numbers, -1 for the reject class.
+
+    Returns:
+        (n,) in [0, 1]; 0 throughout where nothing was rejected.
+    """
+    is_rejected = targets == -1
+    if not is_rejected.any():
+        return np.zeros(len(features))
+    shares = [
+        _rejected_share(features[start : start + _BLOCK] @ labelled.T, is_rejected)
+        for start in range(0, len(features), _BLOCK)
+    ]
+    return np.concatenate(shares) if shares else np.zeros(0)
+
+
+def _rejected_share(similarity: np.ndarray, is_rejected: np.ndarray) -> np.ndarray:
+    count = min(_NEIGHBOURS, similarity.shape[1])
+    nearest = np.argpartition(similarity, -count, axis=1)[:, -count:]
+    close = np.take_along_axis(similarity, nearest, axis=1)
+    weights = np.exp((close - close.max(axis=1, keepdims=True)) / _WARMTH)
+    share = (weights * is_rejected[nearest]).sum(axis=1) / weights.sum(axis=1)
+    return share * np.clip(similarity[:, is_rejected].max(axis=1), 0, 1)

@@ -1,125 +1,148 @@
-"""Reviews become labels: annotators are believed as far as they agree where more than one of them looked.
+"""Reviews become labels: annotators are believed as far as they agree where more than one of them looked."""
 
-The one-coin model of Dawid and Skene (1979; Zhang et al., 2016): an annotator is right with one probability, their
-skill, and otherwise answers any other label alike. Skills and labels are found together by expectation-maximisation,
-with two departures from the textbook that small teams need: skills are learnt only from interactions that at least two
-people answered (a person alone always agrees with themselves), and every skill starts from a prior.
-"""
-
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import polars as pl
 
-from labeling.tables import LABELS
+from labeling.settling.crowd_kit import Confusions, fit_confusions, weigh_labels
 from labeling.vocabulary import CANNOT_TELL
 
-PRIOR_RIGHT: Final = 9.0
-PRIOR_WRONG: Final = 1.0
-"""Before anyone overlaps, a reviewer is taken to be right nine times in ten, on the strength of ten answers."""
+PAIR: Final = ("interaction_id", "task")
 
-_ROUNDS: Final = 50
-_TOLERANCE: Final = 1e-6
-_PAIR: Final = ("interaction_id", "task")
+_VERDICTS: Final = {
+    "interaction_id": pl.String,
+    "task": pl.String,
+    "label": pl.String,
+    "confidence": pl.Float64,
+    "answer_ids": pl.List(pl.String),
+    "supporters": pl.List(pl.String),
+}
+_HELD_OUT: Final = {
+    "interaction_id": pl.String,
+    "task": pl.String,
+    "annotator_id": pl.String,
+    "said": pl.String,
+    "label": pl.String,
+    "confidence": pl.Float64,
+    "alone": pl.Float64,
+}
 
 
-def settle_reviews(reviews: pl.DataFrame, *, now: datetime) -> pl.DataFrame:
+@dataclass(frozen=True)
+class Consensus:
+    """What reviews settle to, before anyone's influence is limited.
+
+    ``verdicts``: one row an interaction and task that somebody answered, with ``label``, its probability
+    ``confidence`` in (0, 1], ``answer_ids``, and ``supporters``, the annotators who gave that label (perhaps none).
+    ``held_out``: one row an answer: what was ``said``, how far it would be believed ``alone``, and ``label`` and
+    ``confidence`` of what the other answers settle to without it, null where there is no other.
+    """
+
+    verdicts: pl.DataFrame
+    held_out: pl.DataFrame
+
+
+def find_consensus(reviews: pl.DataFrame) -> Consensus:
     """Settle every reviewed interaction of every task to its likeliest label.
 
-    Of one annotator's answers to one interaction the newest counts. "Cannot tell" is no vote; where nobody could, there
-    is no label. The order of ``reviews`` is of no effect.
+    Of one annotator's answers to one interaction the newest counts. "Cannot tell", a skip and a withdrawn answer are no
+    votes, and the latter two take nothing back that was answered elsewhere. The order of ``reviews`` is of no effect.
 
     Args:
         reviews: REVIEWS table, all of it, because every answer says something of its annotator.
-        now: when the labels are settled.
-
-    Returns:
-        LABELS table, one row an interaction and task that somebody answered; ``confidence`` in (0, 1] is the label's
-        probability given the answers and skills, to two places, so that it does not flicker with each new answer.
     """
     answers = newest_answers(reviews)
-    if answers.is_empty():
-        return LABELS.empty()
-    settled = pl.concat([_settle_task(of_task) for of_task in answers.partition_by("task")])
-    rows = settled.with_columns(source=pl.lit("review"), settled_at=pl.lit(now))
-    return rows.select(list(LABELS.schema)).cast(pl.Schema(LABELS.schema)).sort(_PAIR)
+    parts = [_settle_task(of_task) for of_task in answers.partition_by("task", maintain_order=True)]
+    verdicts = [part.verdicts for part in parts] or [pl.DataFrame(schema=_VERDICTS)]
+    held_out = [part.held_out for part in parts] or [pl.DataFrame(schema=_HELD_OUT)]
+    return Consensus(pl.concat(verdicts).sort(PAIR), pl.concat(held_out).sort(*PAIR, "annotator_id"))
 
 
 def newest_answers(reviews: pl.DataFrame) -> pl.DataFrame:
     """Return each annotator's newest answer to each interaction and task, in a fixed order, without "cannot tell"."""
     return (
-        reviews.filter(pl.col("label").is_not_null())
+        reviews.filter(pl.col("label").is_not_null() & pl.col("unanswered").is_null())
         .sort("answered_at", "review_id")
-        .unique([*_PAIR, "annotator_id"], keep="last", maintain_order=True)
+        .unique([*PAIR, "annotator_id"], keep="last", maintain_order=True)
         .filter(pl.col("label") != CANNOT_TELL)
-        .sort([*_PAIR, "annotator_id"])
+        .sort(*PAIR, "annotator_id")
     )
 
 
-def measure_skills(answers: pl.DataFrame) -> pl.DataFrame:
-    """Estimate how often each annotator of one task is right.
+@dataclass(frozen=True)
+class _Coded:
+    """Answers as numbers: of each the case, the annotator and the label that was said."""
 
-    Args:
-        answers: one row an annotator and interaction of one task (``newest_answers``).
+    cases: np.ndarray
+    annotators: np.ndarray
+    said: np.ndarray
+    names: list[str]
 
-    Returns:
-        ``annotator_id``, ``skill`` in (0, 1) and ``overlapping``, the number of answers that it rests on.
-    """
-    everyone = answers.select("annotator_id").unique().sort("annotator_id")
-    shared = answers.filter(pl.len().over("interaction_id") > 1)
-    prior = PRIOR_RIGHT / (PRIOR_RIGHT + PRIOR_WRONG)
-    skills = everyone.with_columns(skill=pl.lit(prior), overlapping=pl.lit(0, pl.UInt32))
-    for _ in range(_ROUNDS if not shared.is_empty() else 0):
-        votes = shared.join(label_probabilities(shared, skills), on=["interaction_id", "label"], how="left")
-        fresh = (
-            votes.group_by("annotator_id")
-            .agg(
-                skill=(pl.col("probability").sum() + PRIOR_RIGHT) / (pl.len() + PRIOR_RIGHT + PRIOR_WRONG),
-                overlapping=pl.len(),
-            )
-            .join(everyone, on="annotator_id", how="right")
-            .with_columns(pl.col("skill").fill_null(prior), pl.col("overlapping").fill_null(0))
-            .select("annotator_id", "skill", "overlapping")
-            .sort("annotator_id")
-        )
-        moved = (fresh["skill"] - skills["skill"]).abs().max()
-        skills = fresh
-        if isinstance(moved, float) and moved < _TOLERANCE:
-            break
-    return skills
+    @property
+    def labels(self) -> int:
+        return max(2, len(self.names))
 
 
-def label_probabilities(answers: pl.DataFrame, skills: pl.DataFrame) -> pl.DataFrame:
-    """Return ``interaction_id, label, probability`` for every label that somebody answered.
-
-    The labels that nobody answered share what is left to 1.
-    """
-    labels = max(2, answers["label"].n_unique())
-    weighed = answers.join(skills, on="annotator_id").with_columns(
-        right=pl.col("skill").log(), wrong=((1 - pl.col("skill")) / (labels - 1)).log()
+def _settle_task(answers: pl.DataFrame) -> Consensus:
+    coded = _code(answers)
+    people = answers["annotator_id"].n_unique()
+    confusions = fit_confusions(coded.cases, coded.annotators, coded.said, people=people, labels=coded.labels)
+    weighed = _weigh_cases(coded, confusions)
+    real = weighed[:, : len(coded.names)]
+    label = pl.Series([coded.names[place] for place in real.argmax(axis=1)], dtype=pl.String)
+    said = answers.with_columns(settled=label[coded.cases], confidence=pl.Series(real.max(axis=1))[coded.cases])
+    supports = pl.col("label") == pl.col("settled")
+    verdicts = said.group_by(PAIR, maintain_order=True).agg(
+        label=pl.first("settled"),
+        confidence=pl.first("confidence").clip(1e-6, 1 - 1e-6),
+        answer_ids=pl.col("review_id").unique().sort(),
+        supporters=pl.col("annotator_id").filter(supports).sort(),
     )
-    scored = (
-        weighed.with_columns(all_wrong=pl.col("wrong").sum().over("interaction_id"))
-        .group_by("interaction_id", "label")
-        .agg(
-            score=pl.col("all_wrong").first() + (pl.col("right") - pl.col("wrong")).sum(),
-            all_wrong=pl.first("all_wrong"),
-        )
-        .sort("interaction_id", "label")
-    )
-    peak = pl.max_horizontal(pl.col("score").max().over("interaction_id"), "all_wrong")
-    unanswered = (labels - pl.len().over("interaction_id")) * (pl.col("all_wrong") - peak).exp()
-    odds = (pl.col("score") - peak).exp()
-    total = odds.sum().over("interaction_id") + unanswered
-    return scored.select("interaction_id", "label", probability=odds / total)
+    return Consensus(verdicts.select(list(_VERDICTS)), _hold_out(answers, coded, confusions, weighed))
 
 
-def _settle_task(answers: pl.DataFrame) -> pl.DataFrame:
-    likeliest = (
-        label_probabilities(answers, measure_skills(answers))
-        .with_columns(confidence=pl.col("probability").round(2).clip(0.01, 1.0))
-        .sort(["interaction_id", "confidence", "label"], descending=[False, True, False])
-        .unique("interaction_id", keep="first", maintain_order=True)
+def _code(answers: pl.DataFrame) -> _Coded:
+    names = sorted(answers["label"].unique())
+    return _Coded(
+        cases=(answers["interaction_id"].rank("dense") - 1).to_numpy(),
+        annotators=(answers["annotator_id"].rank("dense") - 1).to_numpy(),
+        said=answers["label"].replace_strict(names, range(len(names)), return_dtype=pl.Int64).to_numpy(),
+        names=names,
     )
-    voters = answers.group_by("interaction_id", "task").agg(answer_ids=pl.col("review_id").unique().sort())
-    return likeliest.join(voters, on="interaction_id")
+
+
+def _weigh_cases(coded: _Coded, confusions: Confusions) -> np.ndarray:
+    """Return the probability of every label of every case; cases with the same answers are weighed once."""
+    pairs = coded.annotators * coded.labels + coded.said
+    frame = pl.DataFrame({"case": coded.cases, "pair": pairs}).group_by("case").agg(pl.col("pair").sort()).sort("case")
+    alike = frame.group_by("pair", maintain_order=True).agg("case").with_row_index("pattern")
+    spread = alike.explode("pair", empty_as_null=False, keep_nulls=False)
+    weighed = weigh_labels(
+        spread["pattern"].to_numpy(),
+        spread["pair"].to_numpy() // coded.labels,
+        spread["pair"].to_numpy() % coded.labels,
+        confusions,
+    )
+    place = alike.select("pattern", "case").explode("case", empty_as_null=False, keep_nulls=False).sort("case")
+    return weighed[place["pattern"].to_numpy()]
+
+
+def _hold_out(answers: pl.DataFrame, coded: _Coded, confusions: Confusions, weighed: np.ndarray) -> pl.DataFrame:
+    """Take each answer out of its case's posterior, where another one is left; and weigh it as if it stood alone."""
+    likelihood = np.clip(confusions.matrices[coded.annotators, coded.said], 1e-10, 1.0)
+    lone = likelihood * confusions.priors
+    rest = np.clip(weighed[coded.cases], 1e-12, 1.0) / likelihood
+    rest /= rest.sum(axis=1, keepdims=True)
+    rows = np.arange(len(coded.said))
+    names = np.array([*coded.names, *[""] * (coded.labels - len(coded.names))], dtype=object)
+    overlaps = pl.Series(np.bincount(coded.cases)[coded.cases] > 1)
+    return answers.select(
+        *PAIR,
+        "annotator_id",
+        said="label",
+        label=pl.when(overlaps).then(pl.Series(names[rest.argmax(axis=1)].tolist(), dtype=pl.String)),
+        confidence=pl.when(overlaps).then(pl.Series(rest.max(axis=1))),
+        alone=pl.Series(lone[rows, coded.said] / lone.sum(axis=1)),
+    )

@@ -1,6 +1,6 @@
 """The annotators of a replay: people with a stated confusion matrix each, answering the cases that they are given."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from labeling.config import Config
 from labeling.taxonomy import Name, Task, Taxonomy
-from labeling.vocabulary import CANNOT_TELL
+from labeling.vocabulary import CANNOT_TELL, NEEDED, NONE_OF_THESE, NOT_NEEDED
 from pipelines.replay.chance import chance
 from pipelines.replay.feed import Message
 from pipelines.replay.stock import Share
@@ -93,6 +93,17 @@ class SimulatedAnnotator:
 def rating_label(rating: float) -> str:
     """Return the sentiment that a recorded rating in [-4, 4] stands for, cut at ±0.5."""
     return "positive" if rating > _CUT else "negative" if rating < -_CUT else "neutral"
+
+
+def judge_handoff(label: str, needs_person: Container[str]) -> str:
+    """Return the answer to "should a person take this over?" of someone who read a message as ``label``.
+
+    A person is needed where no label describes it, and for the labels that ``needs_person`` holds. Whoever misreads a
+    message misjudges this as well, so that these answers err as the others do.
+    """
+    if label == CANNOT_TELL:
+        return CANNOT_TELL
+    return NEEDED if label == NONE_OF_THESE or label in needs_person else NOT_NEEDED
 
 
 def assign_annotators(

@@ -14,7 +14,11 @@ _SEED_LABELS: Final = 200
 """About eight an intent: a first champion that is useful, and has much to learn."""
 _CHANGES: Final = {
     "settings.yaml": {"retrain": {"recipe": "demo"}},
-    "selection.yaml": {"budget": 80, "lots": {"parts": {"calibrate": 0.4, "test": 0.4, "estimate": 0.2}}},
+    "selection.yaml": {
+        "budget": 80,
+        "cap_per_person": 80,
+        "lots": {"parts": {"calibrate": 0.4, "test": 0.4, "estimate": 0.2}},
+    },
     "handoff.yaml": {"promised_error_share": 0.25, "confidence": 0.8, "min_cases": 20},
 }
 """Settings for a company this small: fewer cases a day, and a promise that a few dozen calibrate cases can show."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from labeling import tables as t
+from labeling.desk.sending import IS_SENT
 from labeling.home import Home
 from labeling.sources.lots import LotPolicy, assign_lots
 from pipelines.replay.feed import Feed, Message, Week
@@ -161,9 +162,10 @@ class Driver:
 
     def _waiting(self) -> pl.DataFrame:
         tables = self.plan.home.tables
-        sent = tables.read(t.REVIEW_TASKS).join(tables.read(t.REVIEW_QUEUE).drop("interaction_id"), on="case_id")
-        read = tables.read(t.REVIEWS, columns=["interaction_id"]).unique()
-        return sent.join(read, on="interaction_id", how="anti").sort("case_id")
+        queue = tables.read(t.REVIEW_QUEUE).drop("interaction_id")
+        sent = tables.read(t.REVIEW_TASKS, where=IS_SENT).drop("overlap").join(queue, on="case_id")
+        read = tables.read(t.REVIEWS, columns=["case_id"], where=pl.col("label").is_not_null()).unique()
+        return sent.join(read, on="case_id", how="anti").sort("case_id")
 
     def _labelled_history(self) -> Week:
         """Return what was labelled of the history: its audit lot, and ``seed_labels`` messages of the open one."""

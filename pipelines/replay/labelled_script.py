@@ -13,6 +13,8 @@ from pipelines.replay.playing import Script
 from pipelines.replay.rates import DemoConfig
 
 _AUDIT_SHARE: Final = 0.1
+_MIN_CASES: Final = 10
+"""A seed part of some hundred labels surely holds so many sealed cases; it is to give the first champion."""
 _SPARE: Final = 1.15
 """History rows beyond what the shares ask for, because the lots are drawn by chance."""
 
@@ -53,8 +55,14 @@ def labelled_script(options: FileOptions) -> Script:
         seed_labels=options.seed_labels * len(files),
         changes={
             "taxonomy.yaml": taxonomy.model_dump(mode="json"),
-            "selection.yaml": {"budget": options.reviews, "strategy": options.strategy, "lots": lots},
+            "selection.yaml": {
+                "budget": options.reviews,
+                "cap_per_person": max(1, options.reviews),
+                "strategy": options.strategy,
+                "lots": lots,
+            },
             "handoff.yaml": {"high_risk_labels": [], "tasks": []},
+            "gates.yaml": {"min_cases": _MIN_CASES},
         },
         feed=lambda start: play_files(files, rates=rates, seed=options.seed, start=start),
         people=lambda crowd: SimulatedPeople(config, taxonomy, seed=options.seed, crowd=crowd),

@@ -6,8 +6,9 @@ from typing import Any
 import polars as pl
 
 from labeling.taxonomy import Taxonomy
+from labeling.vocabulary import HANDOFF
 from pipelines.replay.agents import correct_predictions, escalate_conversations
-from pipelines.replay.annotators import SimulatedAnnotator, assign_annotators, review_history
+from pipelines.replay.annotators import Reading, SimulatedAnnotator, assign_annotators, judge_handoff, review_history
 from pipelines.replay.crowd import CaseAnswer, Crowd
 from pipelines.replay.feed import Message
 from pipelines.replay.rates import DemoConfig
@@ -45,9 +46,18 @@ class SimulatedPeople:
 
     def _read(self, case: Mapping[str, Any], messages: Mapping[str, Message]) -> list[CaseAnswer]:
         message = messages[case["interaction_id"]]
-        people = assign_annotators(message.interaction_id, self._annotators, overlap=case["overlap"], seed=self._seed)
+        is_again = case["reason"] in {"gold", "label_error"}  # asked of others than the message's first reader, mostly
+        drawn = case["case_id"] if is_again else message.interaction_id
+        people = assign_annotators(drawn, self._annotators, overlap=case["overlap"], seed=self._seed)
         readings = [(person.name, person.read(message)) for person in people]
         return [
-            CaseAnswer(case["case_id"], case["desk_task_id"], name, reading.labels, reading.lead_seconds)
+            CaseAnswer(case["case_id"], case["desk_task_id"], name, self._on_page(reading), reading.lead_seconds)
             for name, reading in readings
         ]
+
+    def _on_page(self, reading: Reading) -> dict[str, str] | None:
+        """Return a reading as the page asks for it, with what it says of the handoff."""
+        if reading.labels is None:
+            return None
+        read_as = reading.labels[self._taxonomy.tasks[0].name]
+        return {**reading.labels, HANDOFF: judge_handoff(read_as, self._config.agents.needs_person)}

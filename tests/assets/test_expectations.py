@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from assets.expectations import TEXT_LIMIT, sift
+from labeling.migrations import LabelChange, Migration
 from labeling.tables import CORRECTIONS, ESCALATIONS, INTERACTIONS, REVIEWS, Table
 from labeling.taxonomy import Label, Task, Taxonomy
 
@@ -58,8 +59,8 @@ def frame(table: Table, rows: list[dict]) -> pl.DataFrame:
     return table.frame(rows).with_row_index("position", offset=1).cast({"position": pl.Int64})
 
 
-def codes(table: Table, rows: list[dict]) -> dict[int, str]:
-    sifted = sift(frame(table, rows), table=table, taxonomy=TAXONOMY, now=NOW)
+def codes(table: Table, rows: list[dict], taxonomy: Taxonomy = TAXONOMY) -> dict[int, str]:
+    sifted = sift(frame(table, rows), table=table, taxonomy=taxonomy, now=NOW)
     refused = {refusal.position: refusal.code for refusal in sifted.refusals}
     assert sorted([*refused, *sifted.good["position"]]) == list(range(1, len(rows) + 1))
     return refused
@@ -129,6 +130,19 @@ def test_unknown_tasks_and_labels_are_refused():
         7: "unknown_label",
     }
     assert codes(REVIEWS, [REVIEW | {"label": "cannot_tell"}, REVIEW | {"label": "refund"}]) == {2: "unknown_label"}
+
+
+def test_a_label_that_a_migration_knows_is_accepted_as_it_was_given():
+    change = LabelChange(rename={"parcel": "delivery"}, retire=("greeting",))
+    changed = TAXONOMY.model_copy(
+        update={"version": 2, "migrations": (Migration(version=2, tasks={"intent": change}),)}
+    )
+    rows = [CORRECTION | {"label": "parcel"}, CORRECTION | {"label": "greeting"}, CORRECTION | {"label": "never"}]
+    assert codes(CORRECTIONS, rows, changed) == {3: "unknown_label"}
+    assert codes(REVIEWS, [REVIEW | {"task": "intent", "label": "parcel"}, REVIEW | {"label": "parcel"}], changed) == {
+        2: "unknown_label"
+    }
+    assert codes(CORRECTIONS, rows) == {1: "unknown_label", 2: "unknown_label", 3: "unknown_label"}
 
 
 def test_escalations_keep_their_ranges_and_their_order_of_time():

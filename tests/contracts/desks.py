@@ -10,7 +10,9 @@ import httpx
 from labeling.desk.annotating import Annotator, GivenAnswer, answer_case, join
 from labeling.desk.desk import Case, ReviewDesk, Suggestion, Turn
 from labeling.desk.fake import FakeReviewDesk
-from labeling.desk.label_studio import LabelStudioDesk, write_choice
+from labeling.desk.label_studio import LabelStudioDesk
+from labeling.desk.label_studio_tasks import SIMULATED_DOMAIN
+from labeling.desk.page_result import write_result
 from labeling.desk.server import RunningServer
 from labeling.taxonomy import Label, Task, Taxonomy
 
@@ -76,6 +78,10 @@ class DeskHandle(Protocol):
 
     def change(self, desk_task_id: str, case_id: str, annotator: str, labels: Mapping[str, str]) -> None: ...
 
+    def delete_answer(self, desk_task_id: str, case_id: str, annotator: str) -> None: ...
+
+    def delete_case(self, desk_task_id: str, case_id: str) -> None: ...
+
     def delete_project(self, project_id: str) -> None: ...
 
 
@@ -94,6 +100,14 @@ class FakeHandle:
     def change(self, desk_task_id: str, case_id: str, annotator: str, labels: Mapping[str, str]) -> None:
         self.open().change_answer(case_id, annotator, labels, datetime.now(UTC))
 
+    def delete_answer(self, desk_task_id: str, case_id: str, annotator: str) -> None:
+        self.open().delete_answer(case_id, annotator, datetime.now(UTC))
+
+    def delete_case(self, desk_task_id: str, case_id: str) -> None:
+        desk = self.open()
+        desk.open_project(TAXONOMY)
+        desk.remove([case_id])
+
     def delete_project(self, project_id: str) -> None:
         self.open().delete_project()
 
@@ -110,21 +124,50 @@ class LabelStudioHandle:
         return LabelStudioDesk(self._server.url, self._server.token, project_title=self._title)
 
     def answer(self, desk_task_id: str, case_id: str, annotator: str, labels: Mapping[str, str] | None) -> bool:
-        if annotator not in self._people:
-            self._people[annotator] = join(self._server.url, self._server.token, annotator)
-        return answer_case(self._server.url, GivenAnswer(self._people[annotator], desk_task_id, labels, 2.5))
+        return answer_case(self._server.url, GivenAnswer(self._person(annotator), desk_task_id, labels, 2.5))
 
     def change(self, desk_task_id: str, case_id: str, annotator: str, labels: Mapping[str, str]) -> None:
-        token = self._people[annotator].token
-        with self.client(token) as client:
-            (annotation,) = client.get(f"/api/tasks/{desk_task_id}/annotations/").raise_for_status().json()
-            result = [write_choice(task, label) for task, label in labels.items()]
-            client.patch(f"/api/annotations/{annotation['id']}/", json={"result": result}).raise_for_status()
+        change = {"result": write_result(labels), "was_cancelled": False}
+        with self.client(self._people[annotator].token) as client:
+            number = self._find(client, desk_task_id, annotator)
+            client.patch(f"/api/annotations/{number}/", json=change).raise_for_status()
+
+    def delete_answer(self, desk_task_id: str, case_id: str, annotator: str) -> None:
+        with self.client(self._server.token) as client:
+            client.delete(f"/api/annotations/{self._find(client, desk_task_id, annotator)}/").raise_for_status()
+
+    def delete_case(self, desk_task_id: str, case_id: str) -> None:
+        with self.client(self._server.token) as client:
+            client.delete(f"/api/tasks/{desk_task_id}/").raise_for_status()
+
+    def offered(self, project_id: str, annotator: str) -> str | None:
+        """The case that the page would show to a person next, None where there is none."""
+        with self.client(self._person(annotator).token) as client:
+            found = client.get(f"/api/projects/{project_id}/next/")
+            return found.json()["data"]["case_id"] if found.status_code == 200 else None
 
     def delete_project(self, project_id: str) -> None:
         with self.client(self._server.token) as client:
             client.delete(f"/api/projects/{project_id}/").raise_for_status()
 
+    def _find(self, client: httpx.Client, desk_task_id: str, annotator: str) -> int:
+        """The number of the annotation that ``annotator`` gave, a skip among them."""
+        people = {user["email"]: user["id"] for user in client.get("/api/users/").raise_for_status().json()}
+        given = client.get(f"/api/tasks/{desk_task_id}/").raise_for_status().json()["annotations"]
+        mine = people[f"{annotator}{SIMULATED_DOMAIN}"]
+        (number,) = (one["id"] for one in given if _owner(one) == mine)
+        return number
+
+    def _person(self, name: str) -> Annotator:
+        if name not in self._people:
+            self._people[name] = join(self._server.url, self._server.token, name)
+        return self._people[name]
+
     def client(self, token: str) -> httpx.Client:
         headers = {"Authorization": f"Token {token}"}
         return httpx.Client(base_url=self._server.url, headers=headers, trust_env=False, timeout=60)
+
+
+def _owner(annotation: Mapping[str, Any]) -> int:
+    by = annotation["completed_by"]
+    return by["id"] if isinstance(by, Mapping) else by

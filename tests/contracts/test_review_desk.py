@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from labeling.desk.desk import NOTE, SECOND
+from labeling.desk.server import RunningServer
 from labeling.errors import DeskRefused
 from labeling.taxonomy import Taxonomy
 from tests.contracts.desks import TAXONOMY, URGENCY, DeskHandle, FakeHandle, LabelStudioHandle, case
@@ -37,6 +39,11 @@ def test_a_desk_without_a_project_says_what_to_do(handle: DeskHandle):
         lambda: desk.fetch(None),
         desk.count_waiting,
         lambda: desk.remove(["x"]),
+        lambda: desk.list_answers(datetime.now(UTC)),
+        lambda: desk.ask_again({"x": 2}),
+        desk.count_cases,
+        desk.list_cases,
+        lambda: desk.withdraw(["x"]),
     ):
         with pytest.raises(DeskRefused, match="open_project"):
             call()
@@ -191,7 +198,17 @@ def test_a_deleted_project_is_noticed_and_made_again(handle: DeskHandle):
     (sent,) = desk.send([case(1)])
     handle.answer(sent.desk_task_id, sent.case_id, "ann-1", GOOD)
     handle.delete_project(sent.project_id)
-    gone = (lambda: desk.send([case(2)]), lambda: desk.fetch(None), desk.count_waiting, lambda: desk.remove([]))
+    gone = (
+        lambda: desk.send([case(2)]),
+        lambda: desk.fetch(None),
+        desk.count_waiting,
+        lambda: desk.remove([]),
+        lambda: desk.list_answers(datetime.now(UTC)),
+        lambda: desk.ask_again({"case-00001": 2}),
+        desk.count_cases,
+        desk.list_cases,
+        lambda: desk.withdraw(["case-00001"]),
+    )
     for call in gone:
         with pytest.raises(DeskRefused, match="open it again"):
             call()
@@ -224,3 +241,101 @@ def test_a_removed_case_that_is_sent_again_is_a_new_one(handle: DeskHandle):
     assert desk.count_waiting() == 1
     assert handle.answer(again.desk_task_id, again.case_id, "ann-1", {"intent": "card_new"})
     assert [answer.labels for answer in desk.fetch(None)] == [{"intent": "card_new"}]
+
+
+def test_everything_that_the_page_asks_comes_back(handle: DeskHandle):
+    desk = opened(handle)
+    (sent,) = desk.send([case(1, history=("2026-05-01 chat: card_lost, resolved",), handed_off=True)])
+    given = GOOD | {"handoff": "not_needed", f"intent{SECOND}": "fee_dispute", NOTE: " Asks twice, Ms Roe does. "}
+    handle.answer(sent.desk_task_id, sent.case_id, "ann-1", given)
+    (answer,) = desk.fetch(None)
+    assert answer.labels == GOOD | {"handoff": "not_needed"}
+    assert answer.second_labels == {"intent": "fee_dispute"}
+    assert answer.note == "Asks twice, Ms Roe does."
+    assert answer.refused == {}
+
+
+def test_a_second_label_that_is_the_first_or_unknown_does_not_count(handle: DeskHandle):
+    desk = opened(handle)
+    sent = desk.send([case(1), case(2)])
+    for one, second in zip(sent, ("card_blocked", "no such label, John"), strict=True):
+        handle.answer(one.desk_task_id, one.case_id, "ann-1", GOOD | {f"intent{SECOND}": second})
+    answers = desk.fetch(None)
+    assert [(answer.labels, answer.second_labels, answer.note) for answer in answers] == [(GOOD, {}, "")] * 2
+    assert "John" not in str([answer.refused for answer in answers])
+
+
+def test_answers_of_what_was_touched_are_listed_and_one_that_is_missing_was_deleted(handle: DeskHandle):
+    desk = opened(handle)
+    sent = desk.send([case(number, overlap=2) for number in range(3)])
+    for one in sent[:2]:
+        handle.answer(one.desk_task_id, one.case_id, "ann-1", GOOD)
+    handle.answer(sent[0].desk_task_id, sent[0].case_id, "ann-2", None)
+    first = desk.fetch(None)
+    ids = {(answer.case_id, answer.annotator_id): answer.answer_id for answer in first}
+    assert desk.list_answers(first[0].answered_at) == {
+        "case-00000": {ids["case-00000", "ann-1"], ids["case-00000", "ann-2"]},
+        "case-00001": {ids["case-00001", "ann-1"]},
+    }
+    since = first[-1].answered_at + timedelta(microseconds=1)
+    handle.delete_answer(sent[0].desk_task_id, sent[0].case_id, "ann-1")
+    handle.delete_answer(sent[1].desk_task_id, sent[1].case_id, "ann-1")
+    assert desk.list_answers(since) == {"case-00000": {ids["case-00000", "ann-2"]}, "case-00001": frozenset()}
+    assert desk.fetch(since) == []
+    assert desk.list_answers(datetime.now(UTC) + timedelta(hours=1)) == {}
+
+
+def test_cases_are_asked_again_and_ended(handle: DeskHandle):
+    desk = opened(handle)
+    sent = desk.send([case(number) for number in range(3)])
+    handle.answer(sent[0].desk_task_id, sent[0].case_id, "ann-1", GOOD)
+    desk.ask_again({"case-00000": 2, "case-00001": 0, "case-of-nobody": 3})
+    assert desk.count_waiting() == 2
+    opened(handle).send([case(0), case(1)])
+    assert desk.count_waiting() >= 2, "what is sent again never asks for less"
+    handle.answer(sent[0].desk_task_id, sent[0].case_id, "ann-2", GOOD)
+    desk.ask_again({"case-00001": 0, "case-00002": 0})
+    assert desk.count_waiting() == 0
+    desk.ask_again({})
+
+
+def test_cases_at_the_desk_are_counted_and_listed(handle: DeskHandle):
+    desk = opened(handle)
+    assert (desk.count_cases(), desk.list_cases()) == (0, {})
+    sent = desk.send([case(number) for number in range(3)])
+    handle.answer(sent[0].desk_task_id, sent[0].case_id, "ann-1", GOOD)
+    handle.delete_case(sent[2].desk_task_id, sent[2].case_id)
+    assert (desk.count_cases(), desk.list_cases()) == (2, {one.case_id: one.desk_task_id for one in sent[:2]})
+
+
+def test_only_what_nobody_touched_is_withdrawn(handle: DeskHandle):
+    desk = opened(handle)
+    sent = desk.send([case(number) for number in range(4)])
+    handle.answer(sent[0].desk_task_id, sent[0].case_id, "ann-1", GOOD)
+    handle.answer(sent[1].desk_task_id, sent[1].case_id, "ann-1", None)
+    asked = ["case-00000", "case-00001", "case-00002", "case-of-nobody", "case-00002"]
+    assert desk.withdraw(asked) == {"case-00000", "case-00001"}
+    assert desk.list_cases().keys() == {"case-00000", "case-00001", "case-00003"}
+    assert desk.withdraw([]) == set()
+    (again,) = desk.send([case(2)])
+    assert handle.answer(again.desk_task_id, again.case_id, "ann-1", GOOD)
+
+
+def test_a_skip_taken_back_is_an_answer(handle: DeskHandle):
+    desk = opened(handle)
+    (sent,) = desk.send([case(1)])
+    handle.answer(sent.desk_task_id, sent.case_id, "ann-1", None)
+    (skip,) = desk.fetch(None)
+    handle.change(sent.desk_task_id, sent.case_id, "ann-1", GOOD)
+    (answer,) = desk.fetch(None)
+    assert (answer.answer_id, answer.is_skipped, answer.labels) == (skip.answer_id, False, GOOD)
+    assert answer.answered_at > skip.answered_at
+
+
+@pytest.mark.label_studio
+def test_a_skipped_case_is_offered_to_another_person_at_once(label_studio: RunningServer):
+    handle = LabelStudioHandle(label_studio, f"contract {uuid.uuid4().hex[:8]}")
+    (sent,) = opened(handle).send([case(1)])
+    handle.answer(sent.desk_task_id, sent.case_id, "ann-1", None)
+    assert handle.offered(sent.project_id, "ann-1") is None
+    assert handle.offered(sent.project_id, "ann-2") == "case-00001"

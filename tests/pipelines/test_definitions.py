@@ -42,7 +42,10 @@ def describe(definitions):
             name: sorted(
                 key.to_user_string() for key in definitions.resolve_job_def(name).asset_layer.selected_asset_keys
             )
-            for name in ("collect_job", "review_job", "retrain_job", "reconcile_job", "maintain_job")
+            for name in (
+                *("collect_job", "review_job", "fetch_job", "send_job"),
+                *("retrain_job", "reconcile_job", "maintain_job"),
+            )
         },
         "schedules": {
             schedule.name: [schedule.cron_schedule, schedule.job_name, schedule.default_status.value]

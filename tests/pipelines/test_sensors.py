@@ -1,15 +1,21 @@
 """When the sensors ask for a job, and when they leave it."""
 
+import uuid
 from datetime import UTC, datetime
+from typing import Literal
 
 import dagster as dg
 import pytest
 
-from assets.resources import Loop
+from assets.resources import FAKE_DESK, Loop
+from assets.settings import load_settings
 from labeling import tables as t
+from labeling.desk.fake import FakeReviewDesk
 from labeling.home import Home
 from pipelines.definitions import build_definitions
 from pipelines.replay.stage import make_stage
+from pipelines.sensors import ENOUGH_ANSWERS
+from tests.contracts.desks import case
 
 NOW = datetime(2026, 3, 9, tzinfo=UTC)
 NEEDED = 3
@@ -30,17 +36,23 @@ def instance():
 
 
 @pytest.fixture
-def asked(home, instance):
-    """Return a function that evaluates the sensor of settled labels once and returns what it asks for."""
+def evaluated(home, instance):
+    """Return a function that evaluates a sensor once and returns what it asks for."""
     definitions = build_definitions(home)
 
-    def evaluate():
-        resources = {"loop": Loop(home=str(home.path))}
+    def evaluate(sensor, desk: Literal["label_studio", "fake"] = "fake"):
+        resources = {"loop": Loop(home=str(home.path), desk=desk)}
         with dg.build_sensor_context(instance=instance, resources=resources, definitions=definitions) as context:
-            ticked = definitions.resolve_sensor_def("labels_settled_sensor").evaluate_tick(context)
+            ticked = definitions.resolve_sensor_def(sensor).evaluate_tick(context)
         return [request.run_key for request in ticked.run_requests or []]
 
     return evaluate
+
+
+@pytest.fixture
+def asked(evaluated):
+    """Return a function that evaluates the sensor of settled labels once and returns what it asks for."""
+    return lambda: evaluated("labels_settled_sensor")
 
 
 def settle(home, *names, label="refund", lot="open"):
@@ -93,3 +105,56 @@ def test_labels_that_changed_since_are_new(home, instance, asked):
     freeze(home, "a", "b", "c", label="refund")
     judge(instance, intent="s")
     assert len(asked()) == 1
+
+
+@pytest.fixture
+def desk(home):
+    """A fake desk with 30 cases on it."""
+    desk = FakeReviewDesk(home.path / FAKE_DESK)
+    desk.open_project(load_settings(home.configs).taxonomy)
+    desk.send([case(number) for number in range(30)])
+    return desk
+
+
+def review(instance, *, waiting):
+    made = dg.AssetMaterialization("review_tasks", metadata={"waiting": waiting})
+    instance.report_runless_asset_event(made)
+
+
+def answer(desk, numbers):
+    for number in numbers:
+        desk.answer(f"case-{number:05d}", "ann-1", {"intent": "lost_phone"}, NOW)
+
+
+def test_a_review_is_asked_for_once_enough_cases_were_answered(desk, instance, evaluated):
+    assert evaluated("answers_waiting_sensor") == [], "before the first review there is nothing to fetch"
+    review(instance, waiting=30)
+    answer(desk, range(ENOUGH_ANSWERS - 1))
+    assert evaluated("answers_waiting_sensor") == []
+    answer(desk, range(ENOUGH_ANSWERS))
+    first = evaluated("answers_waiting_sensor")
+    assert len(first) == 1
+    assert evaluated("answers_waiting_sensor") == first, "the same run is asked for, which runs once"
+    review(instance, waiting=5)
+    assert evaluated("answers_waiting_sensor") == []
+
+
+def test_a_review_is_asked_for_when_no_case_waits_any_more(desk, instance, evaluated):
+    review(instance, waiting=2)
+    answer(desk, range(30))
+    assert len(evaluated("answers_waiting_sensor")) == 1
+    review(instance, waiting=0)
+    assert evaluated("answers_waiting_sensor") == [], "nothing was left to send either"
+
+
+def test_a_desk_that_does_not_answer_is_no_reason(instance, evaluated):
+    review(instance, waiting=30)
+    assert evaluated("answers_waiting_sensor", desk="label_studio") == []
+
+
+def test_no_second_review_is_asked_for_while_one_runs(desk, instance, evaluated):
+    review(instance, waiting=2)
+    answer(desk, range(30))
+    running = dg.DagsterRun(job_name="review_job", run_id=str(uuid.uuid4()), status=dg.DagsterRunStatus.STARTED)
+    instance.add_run(running)
+    assert evaluated("answers_waiting_sensor") == []

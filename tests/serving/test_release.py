@@ -6,6 +6,8 @@ import pytest
 
 from labeling import tables as t
 from labeling.errors import ModelError
+from labeling.migrations import LabelChange, Migration
+from labeling.taxonomy import Label, Task, Taxonomy
 from serving.release import Champion, Release, build_release, load_description, open_champion
 from tests.training.parts import TEXTS
 from training.registry.registry import RELEASE
@@ -111,3 +113,31 @@ def test_the_champion_gives_rows_for_the_predictions_table(release):
 def test_without_the_alias_there_is_no_champion(mlflow_registry):
     assert open_champion(mlflow_registry) is None
     assert mlflow_registry.versions(RELEASE) == []
+
+
+def changed_since(**change) -> Taxonomy:
+    """Return a taxonomy in which ``topic`` had the labels of the models before ``change``."""
+    labels = tuple(Label(name=name, title=name) for name in ("parcel", "refund", "other"))
+    kept = tuple(label for label in labels if label.name not in change.get("retire", ()))
+    task = Task(name="topic", question="What?", labels=kept, rejects=True)
+    migration = Migration(version=2, tasks={"topic": LabelChange(**change)})
+    return Taxonomy(schema_version=1, version=2, tasks=(task,), migrations=(migration,))
+
+
+def test_a_release_of_an_older_taxonomy_answers_in_the_labels_of_today(release, release_folder):
+    renamed = Release.load(release_folder, changed_since(rename={"delivery": "parcel"})).answer(TEXTS)
+    before = release.answer(TEXTS)
+    assert renamed["topic"].to_list() == ["parcel" if said == "delivery" else said for said in before["topic"]]
+    assert renamed.drop("topic").equals(before.drop("topic"))
+
+
+def test_an_answer_that_was_retired_since_goes_to_a_person(release, release_folder):
+    kept = [row for row, reason in enumerate(release.answer(TEXTS)["handoff_reason"]) if not reason]
+    assert kept
+    retired = Release.load(release_folder, changed_since(retire=("delivery",))).answer(TEXTS)
+    outside = Release.load(release_folder, changed_since(merge={"none_of_these": ("delivery",)})).answer(TEXTS)
+    for row in kept:
+        assert retired.row(row, named=True)["topic"] == "refund"
+        assert retired["topic_confidence"][row] < 0.5
+        assert retired["handoff_reason"][row] == "retired_label:topic"
+        assert (outside["topic"][row], outside["handoff_reason"][row]) == ("none_of_these", "none_of_these:topic")

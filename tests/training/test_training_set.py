@@ -8,7 +8,7 @@ from labeling.errors import TrainingError
 from labeling.tables import LABELS, TRAINING_SETS
 from labeling.taxonomy import Label, Task
 from labeling.vocabulary import CANNOT_TELL, NONE_OF_THESE
-from training.training_set import freeze_training_set, to_dataset
+from training.training_set import freeze_training_set, load_training_set, to_dataset
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TASK = Task(name="topic", question="About what?", labels=tuple(Label(name=n, title=n) for n in "abc"), rejects=True)
@@ -136,6 +136,16 @@ def test_the_set_is_stored_without_its_texts_and_read_back_as_a_dataset(tmp_path
     assert set(dataset["train"]["weight"]) == {0.9}
     with pytest.raises(TrainingError, match="found 1 of them gone"):
         to_dataset(frozen, interactions_of(rows[1:]))
+
+
+def test_a_set_that_was_frozen_under_other_labels_is_not_trained_on(tmp_path):
+    rows, tables = many(40), Tables(tmp_path)
+    frozen = freeze([(row[0], "ab"[n % 2]) for n, row in enumerate(rows)], rows)
+    tables.merge(TRAINING_SETS, frozen.rows)
+    assert load_training_set(tables, frozen.training_set_id, task=TASK).label_names == ("a", "b")
+    renamed = TASK.model_copy(update={"labels": tuple(Label(name=name, title=name) for name in ("bb", "a", "c"))})
+    with pytest.raises(TrainingError, match="found b, which changed since it was frozen: freeze a new one"):
+        load_training_set(tables, frozen.training_set_id, task=renamed)
 
 
 def test_an_empty_dev_is_an_empty_split():

@@ -1,6 +1,7 @@
 """Cases are made of queue rows as a person may see them, and review rows of answers."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -88,19 +89,55 @@ def test_a_conversation_is_told_up_to_the_message_in_question(tables):
     assert case.conversation == (Turn("customer", "turn 0"), Turn("customer", "hello"))
 
 
-def test_what_stands_at_the_desk_or_was_read_is_not_sent_again(tables):
-    queue(tables, "new", "sent", "read")
-    put(tables, t.REVIEW_TASKS, {"case_id": "case-sent", "interaction_id": "sent"}, project_id="1", desk_task_id="7")
-    put(tables, t.REVIEWS, {"review_id": "r", "interaction_id": "read"}, task="intent", label="x")
-    assert [case.interaction_id for case in cases(tables)] == ["new"]
+def test_what_stands_at_the_desk_was_read_or_withdrawn_is_not_sent_again(tables):
+    queue(tables, "new", "sent", "sending", "withdrawn", "read", "imported", "passed on")
+    for name in ("sent", "sending", "withdrawn"):
+        row = {"case_id": f"case-{name}", "interaction_id": name, "state": name}
+        put(tables, t.REVIEW_TASKS, row, project_id="1", desk_task_id="7")
+    put(tables, t.REVIEWS, {"review_id": "r", "case_id": "case-read"}, task="intent", label="x")
+    put(tables, t.REVIEWS, {"review_id": "i", "interaction_id": "imported"}, task="intent", label="x")
+    skip = {"review_id": "s", "case_id": "case-passed on", "interaction_id": "passed on", "unanswered": "skipped"}
+    put(tables, t.REVIEWS, skip, task="intent")
+    assert sorted(case.interaction_id for case in cases(tables)) == ["new", "passed on", "sending"]
 
 
 def test_unanswered_cases_of_a_deleted_project_go_again(tables):
-    queue(tables, "sent", "read")
+    queue(tables, "sent", "read", "withdrawn")
     rows = [{"case_id": f"case-{name}", "interaction_id": name} for name in ("sent", "read")]
     put(tables, t.REVIEW_TASKS, *rows, project_id="1", desk_task_id="7")
+    gone = {"case_id": "case-withdrawn", "interaction_id": "withdrawn", "state": "withdrawn"}
+    put(tables, t.REVIEW_TASKS, gone, project_id="1")
     put(tables, t.REVIEWS, {"review_id": "r", "interaction_id": "read"}, task="intent", label="x")
     assert [case.interaction_id for case in cases(tables, project="2")] == ["sent"]
+
+
+@pytest.mark.parametrize("reason", ["gold", "label_error"])
+def test_what_was_read_can_be_asked_again_and_looks_like_any_other_case(tables, reason):
+    queue(tables, "a", reason=reason)
+    predict(tables, "a")
+    put(
+        tables, t.REVIEWS, {"review_id": "r", "case_id": "case-before", "interaction_id": "a"}, task="intent", label="x"
+    )
+    put(tables, t.REVIEWS, {"review_id": "i", "interaction_id": "a"}, task="intent", label="x")
+    [case] = cases(tables)
+    queue(tables, "b")
+    predict(tables, "b")
+    [other] = [case for case in cases(tables) if case.interaction_id == "b"]
+    assert case == replace(other, case_id="case-a", interaction_id="a")
+
+
+def test_a_case_tells_what_happened_unless_it_is_blind(tables):
+    queue(tables, "a")
+    put(tables, t.INTERACTIONS, {"interaction_id": "before", "conversation_id": "b", "customer_key": "anna"}, turn=1)
+    later = {"interaction_id": "c", "conversation_id": "c", "customer_key": "anna", "handled_by": "agent"}
+    put(tables, t.INTERACTIONS, later | {"occurred_at": NOW + timedelta(days=1)}, turn=1, text="again")
+    row = {"case_id": "case-c", "interaction_id": "c", "reason": "uncertainty", "overlap": 1}
+    put(tables, t.REVIEW_QUEUE, row | {"blind": False})
+    told = {case.interaction_id: (case.history, case.handed_off) for case in cases(tables)}
+    assert told == {"a": ((), None), "c": (("2026-03-09 message: not labelled",), True)}
+    put(tables, t.REVIEW_QUEUE, row | {"case_id": "case-d", "blind": True})
+    [blind] = [case for case in cases(tables) if case.blind]
+    assert blind.handed_off is None
 
 
 def answer(**changed):
@@ -130,8 +167,32 @@ def test_an_answer_becomes_a_row_a_task_with_what_was_suggested():
     assert rows[0]["answered_at"] == NOW
 
 
-def test_skips_and_refused_labels_make_no_row():
-    skipped = answer(labels={}, is_skipped=True)
+def test_a_skip_is_a_row_a_task_without_a_label():
+    rows = review_rows([answer(labels={}, is_skipped=True)], tasks=["intent", "sentiment"]).to_dicts()
+    assert [(row["task"], row["label"], row["unanswered"], row["case_id"]) for row in rows] == [
+        ("intent", None, "skipped", "case-a"),
+        ("sentiment", None, "skipped", "case-a"),
+    ]
+
+
+def test_refused_labels_make_no_row():
     refused = answer(labels={"sentiment": "negative"}, refused={"intent": "unknown_label"})
-    assert review_rows([skipped, refused])["task"].to_list() == ["sentiment"]
+    rows = review_rows([refused], tasks=["intent", "sentiment"])
+    assert rows.select("task", "unanswered").rows() == [("sentiment", None)]
     assert review_rows([]).columns == list(t.REVIEWS.schema)
+
+
+def test_the_handoff_and_a_second_label_stand_in_the_rows_of_their_tasks():
+    given = answer(labels={"intent": "refund", "handoff": "needed"}, second_labels={"intent": "billing"})
+    rows = review_rows([given], tasks=["intent", "sentiment"]).sort("task")
+    assert rows.select("task", "label", "second_label").rows() == [
+        ("handoff", "needed", None),
+        ("intent", "refund", "billing"),
+    ]
+
+
+def test_a_note_stands_once_and_only_redacted():
+    given = answer(note="ring Ms Roe on 555-0100")
+    assert review_rows([given])["note"].to_list() == [None, None]
+    rows = review_rows([given], redact=lambda text: text.replace("Ms Roe", "<NAME>").replace("555-0100", "<PHONE>"))
+    assert rows["note"].to_list() == ["ring <NAME> on <PHONE>", None]

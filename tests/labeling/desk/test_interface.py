@@ -1,10 +1,11 @@
 """The page and its guide follow from the taxonomy alone."""
 
+from html import escape
 from xml.etree import ElementTree
 
-import pytest
-
-from labeling.desk.interface import answer_titles, groups, page_keys, render_guide, render_page
+from labeling.desk.interface import STEP, render_guide, render_page
+from labeling.desk.page_keys import page_keys
+from labeling.desk.page_tasks import answer_titles, page_tasks
 from labeling.taxonomy import Label, Task, Taxonomy
 from tests.contracts.desks import TAXONOMY, URGENCY
 
@@ -25,53 +26,58 @@ def choices(taxonomy: Taxonomy) -> dict[str, list[ElementTree.Element]]:
 
 def test_every_answer_of_every_task_stands_once_on_the_page():
     found = choices(TAXONOMY)
+    assert found.pop(STEP)
     assert {task: sorted(one.attrib["alias"] for one in of) for task, of in found.items()} == {
-        task.name: sorted(task.answers) for task in TAXONOMY.tasks
+        task.name: sorted(task.answers) for task in page_tasks(TAXONOMY)
     }
 
 
-def test_a_third_task_appears_by_itself_and_moves_no_key():
+def test_a_third_task_appears_by_itself():
     wider = TAXONOMY.model_copy(update={"tasks": (*TAXONOMY.tasks, URGENCY)})
     assert [one.attrib["alias"] for one in choices(wider)["urgency"]] == ["today", "later", "cannot_tell"]
-    before, after = page_keys(TAXONOMY), page_keys(wider)
-    assert {name: after[name] for name in before} == before
 
 
 def test_every_question_must_be_answered_before_submitting():
-    controls = parsed(TAXONOMY).iter("Choices")
-    assert [control.attrib["required"] for control in controls] == ["true", "true"]
-
-
-@pytest.mark.parametrize(("count", "domains"), [(25, 6), (72, 1), (72, 9), (8, 8)])
-def test_every_answer_has_a_key_of_its_own(count: int, domains: int):
-    taxonomy = many(count, domains)
-    keys = page_keys(taxonomy)
-    assert {task: set(of) for task, of in keys.items()} == {task.name: set(task.answers) for task in taxonomy.tasks}
-    given = [key for of in keys.values() for key in of.values()]
-    assert len(given) == len(set(given))
-
-
-def test_a_domain_keeps_its_row_of_keys():
-    keys = page_keys(many(25, 5))["intent"]
-    rows = [[keys[name] for name in names] for _, names in groups(many(25, 5).tasks[0])]
-    assert rows[0] == ["1", "2", "3", "4", "5"]
-    assert rows[1] == ["q", "w", "e", "r", "t"]
-    assert rows[3] == ["shift+1", "shift+2", "shift+3", "shift+4", "shift+5"]
+    controls = {control.attrib["name"]: control.attrib for control in parsed(TAXONOMY).iter("Choices")}
+    assert {name for name, of in controls.items() if of.get("required") == "true"} == controls.keys() - {STEP}
 
 
 def test_labels_beyond_the_keys_can_still_be_clicked():
-    taxonomy = many(120, 4)
+    taxonomy = many(2000, 40)
     keys = page_keys(taxonomy)["intent"]
-    assert len(set(keys.values())) == len(keys) == 74
+    assert len(set(keys.values())) == len(keys) == 85
     shown = choices(taxonomy)["intent"]
-    assert len(shown) == 122
-    assert sum("hotkey" in one.attrib for one in shown) == 74
+    assert len(shown) == 2002
+    assert sum("hotkey" in one.attrib for one in shown) == 85
+    assert "What? (answers without a key: click)" in render_page(taxonomy)
+    assert "without a key" not in render_page(many(77, 9))
 
 
-def test_sentiment_has_letters_and_intents_do_not_take_them():
-    keys = page_keys(TAXONOMY)
-    assert list(keys["sentiment"].values()) == ["z", "x", "c", "v"]
-    assert not set(keys["sentiment"].values()) & set(keys["intent"].values())
+def test_the_handoff_is_asked_of_every_case_in_words_that_come_with_it():
+    page = parsed(TAXONOMY)
+    assert [one.attrib["alias"] for one in choices(TAXONOMY)["handoff"]] == ["needed", "not_needed", "cannot_tell"]
+    assert "$handoff_question" in [header.attrib["value"] for header in page.iter("Header")]
+
+
+def test_a_second_answer_and_a_note_have_a_field_behind_a_key():
+    page = parsed(TAXONOMY)
+    fields = {field.attrib["name"]: field.attrib for field in page.iter("TextArea")}
+    assert list(fields) == ["intent-second", "short-note"]
+    assert {field["maxSubmissions"] for field in fields.values()} == {"1"}
+    steps = {step.attrib["hotkey"]: step.attrib["toName"] for step in page.iter("Filter")}
+    assert steps == {"\\": STEP, "`": STEP}
+
+
+def test_what_is_no_answer_cannot_be_filtered_or_picked_by_accident():
+    """Enter in Label Studio's filter picks the first choice of the control it filters."""
+    filtered = {step.attrib["toName"] for step in parsed(TAXONOMY).iter("Filter")}
+    assert not filtered & {task.name for task in page_tasks(TAXONOMY)}
+
+
+def test_the_style_holds_nothing_that_label_studio_escapes():
+    style = parsed(TAXONOMY).find("Style")
+    assert style is not None
+    assert not {"<", ">", "&"} & set(style.text or "<")
 
 
 def test_words_of_the_taxonomy_cannot_break_out_of_the_page():
@@ -92,9 +98,11 @@ def test_labels_of_one_title_are_told_apart():
 
 def test_the_guide_explains_each_label_with_its_key_and_examples():
     guide = render_guide(TAXONOMY)
-    for task in TAXONOMY.tasks:
+    for task in page_tasks(TAXONOMY):
         for label in task.labels:
             key = page_keys(TAXONOMY)[task.name][label.name]
-            assert f"<b>{label.title}</b> <code>[{key}]</code> {label.description}" in guide
+            assert f"<b>{label.title}</b> <code>[{key}]</code> {escape(label.description)}" in guide
     assert "<i>“Hm?”</i>" in guide
+    assert "<b>None of these / new</b> <code>[,]</code>" in guide
     assert "Ctrl+Enter" in guide
+    assert "<code>\\</code>, <b>Tab</b>" in guide

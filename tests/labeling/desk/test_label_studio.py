@@ -15,13 +15,16 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from labeling.desk.annotating import GivenAnswer, answer_case, answer_cases, join
 from labeling.desk.desk import Case, SentCase
 from labeling.desk.interface import render_guide, render_page
-from labeling.desk.label_studio import LabelStudioDesk, read_answers, write_task
+from labeling.desk.label_studio import LabelStudioDesk
 from labeling.desk.label_studio_api import LabelStudioApi
+from labeling.desk.label_studio_tasks import read_answers, write_task
+from labeling.desk.page_result import write_result
 from labeling.desk.server import RunningServer, start_server
 from labeling.errors import DeskRefused, DeskUnavailable
 from tests.contracts.desks import TAXONOMY, case
@@ -220,6 +223,64 @@ def test_annotators_answer_in_parallel_each_as_themselves(label_studio: RunningS
     assert seconds < 24, "below one answer a second something is badly wrong, however busy the machine"
     with pytest.raises(DeskRefused, match="could not be answered"):
         answer_case(label_studio.url, GivenAnswer(people[0], "999999", GOOD))
+
+
+@pytest.mark.label_studio
+@pytest.mark.parametrize("kind", ["legacy", "personal"])
+def test_both_kinds_of_token_do_all_the_work(label_studio: RunningServer, title: str, kind: str):
+    token = label_studio.token if kind == "legacy" else personal_token(label_studio)
+    desk = LabelStudioDesk(label_studio.url, token, project_title=title)
+    desk.open_project(TAXONOMY)
+    (sent,) = desk.send([case(1, overlap=2)])
+    answer_case(
+        label_studio.url, GivenAnswer(join(label_studio.url, label_studio.token, "ann-1"), sent.desk_task_id, GOOD)
+    )
+    assert [answer.labels for answer in desk.fetch(None)] == [GOOD]
+    assert desk.count_waiting() == 1
+    assert desk.remove([sent.case_id]) == 1
+    invitation = LabelStudioApi(label_studio.url, token).read_invitation()
+    assert invitation.startswith(f"{label_studio.url}/user/signup/?token=")
+    assert httpx.get(invitation, trust_env=False).status_code == 200
+
+
+def personal_token(server: RunningServer) -> str:
+    """A new token of a new member: a person has one at a time."""
+    member = join(server.url, server.token, f"member-{uuid.uuid4().hex[:6]}")
+    made = httpx.post(f"{server.url}/api/token/", headers={"Authorization": f"Token {member.token}"}, trust_env=False)
+    return made.raise_for_status().json()["token"]
+
+
+@pytest.mark.label_studio
+def test_of_a_case_that_came_twice_the_answered_copy_stays(label_studio: RunningServer, title: str):
+    desk = opened(label_studio, title)
+    first, second = desk.send([case(1), case(2)])
+    api = LabelStudioApi(label_studio.url, label_studio.token)
+    project = int(first.project_id)
+    late = api.import_tasks(project, [write_task(case(number), TAXONOMY) for number in (1, 2)])
+    answer_case(label_studio.url, GivenAnswer(join(label_studio.url, label_studio.token, "ann-1"), str(late[0]), GOOD))
+    assert desk.count_cases() == 4
+    assert desk.send([case(1), case(2)]) == [SentCase("case-00001", first.project_id, str(late[0])), second]
+    assert desk.list_cases() == {"case-00001": str(late[0]), "case-00002": second.desk_task_id}
+    assert {task["id"] for task in api.list_tasks(project, columns="id")} == {late[0], int(second.desk_task_id)}
+    assert [answer.case_id for answer in desk.fetch(None)] == ["case-00001"]
+    assert desk.count_waiting() == 1
+
+
+@pytest.mark.label_studio
+def test_a_draft_is_no_answer(label_studio: RunningServer, title: str):
+    desk = opened(label_studio, title)
+    (sent,) = desk.send([case(1)])
+    since = datetime.now(UTC) - timedelta(seconds=1)
+    person = join(label_studio.url, label_studio.token, "ann-1")
+    saved = httpx.post(
+        f"{label_studio.url}/api/tasks/{sent.desk_task_id}/drafts",
+        json={"result": write_result(GOOD), "lead_time": 1.0},
+        headers={"Authorization": f"Token {person.token}"},
+        trust_env=False,
+    )
+    assert saved.status_code == 201
+    assert (desk.fetch(None), desk.fetch(since), desk.list_answers(since)) == ([], [], {})
+    assert desk.count_waiting() == 1
 
 
 @pytest.fixture

@@ -1,43 +1,25 @@
 import numpy as np
 
-from labeling.selection.diversity import Picked, pick_cover
+from labeling.selection.diversity import pick_badge
 
 
-def clusters(*, each: int, seed: int) -> np.ndarray:
-    """Four tight clusters on the axes of a 4-d space."""
+def doubtful(*, rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Four tight clusters on the axes of a 4-d space; the model doubts those of the first two only."""
     rng = np.random.default_rng(seed)
-    near = np.repeat(np.eye(4), each, axis=0) + rng.normal(0, 0.01, (4 * each, 4))
-    return (near / np.linalg.norm(near, axis=1, keepdims=True)).astype(np.float32)
+    near = np.repeat(np.eye(4), rows, axis=0) + rng.normal(0, 0.01, (4 * rows, 4))
+    probabilities = np.repeat([[0.55, 0.45], [0.45, 0.55], [0.999, 0.001], [0.001, 0.999]], rows, axis=0)
+    return (near / np.linalg.norm(near, axis=1, keepdims=True)).astype(np.float32), probabilities
 
 
-def test_a_cover_reaches_where_the_weight_is():
-    features = clusters(each=25, seed=0)
-    weights = np.repeat([1.0, 1.0, 1e-9, 1e-9], 25)
-    groups = pick_cover(features, weights, 12, rng=np.random.default_rng(0)) // 25
-    assert (groups < 2).sum() >= 9
-    even = pick_cover(features, np.ones(100), 12, rng=np.random.default_rng(0)) // 25
-    assert set(even) == {0, 1, 2, 3}
+def test_a_batch_is_spread_over_what_the_model_doubts():
+    features, probabilities = doubtful(rows=25, seed=0)
+    groups = pick_badge(features, probabilities, 8, rng=np.random.default_rng(0)) // 25
+    assert {0, 1} <= set(groups)
+    assert (groups < 2).sum() >= 6
 
 
-def test_a_cover_is_distinct_seeded_and_whole_where_the_pool_is_small():
-    features = clusters(each=25, seed=1)
-    weights = np.linspace(0.1, 1, 100)
-    first, again = (pick_cover(features, weights, 20, rng=np.random.default_rng(3)) for _ in range(2))
+def test_a_batch_is_distinct_and_repeatable():
+    features, probabilities = doubtful(rows=25, seed=1)
+    first, again = (pick_badge(features, probabilities, 20, rng=np.random.default_rng(3)) for _ in range(2))
     assert first.tolist() == again.tolist()
-    assert len(set(first)) == len(first) <= 20
-    assert sorted(pick_cover(features[:5], weights[:5], 5, rng=np.random.default_rng(0))) == [0, 1, 2, 3, 4]
-
-
-def test_copies_and_near_duplicates_are_taken_once():
-    features = clusters(each=3, seed=2)
-    names = np.array([f"t{row}" for row in range(12)], dtype=object)
-    assert Picked(features, names, similarity=0.95, room=12).take(np.arange(12), 12) == [0, 3, 6, 9]
-    names[:] = "same"
-    assert Picked(features, names, similarity=1.0, room=12).take(np.arange(12), 12) == [0]
-
-
-def test_taking_stops_at_the_count_and_remembers():
-    picked = Picked(np.eye(4), np.array(list("abcd"), dtype=object), similarity=0.95, room=4)
-    assert picked.take(np.array([2, 0]), 1) == [2]
-    assert picked.take(np.arange(4), 4) == [0, 1, 3]
-    assert picked.rows == [2, 0, 1, 3]
+    assert len(set(first)) == 20

@@ -11,6 +11,7 @@ from labeling.desk.desk import Case
 from labeling.desk.fake import FakeReviewDesk
 from labeling.errors import DeskRefused
 from labeling.taxonomy import Taxonomy
+from pipelines.replay.annotators import judge_handoff
 from pipelines.replay.crowd import CaseAnswer, FakeCrowd
 from pipelines.replay.feed import FeedRates, play_feed
 from pipelines.replay.people import SimulatedPeople
@@ -44,10 +45,15 @@ def waiting(desk, messages):
         for name, overlap in zip(messages, OVERLAPS, strict=True)
     ]
     sent = [
-        {"case_id": done.case_id, "interaction_id": case.interaction_id, "desk_task_id": done.desk_task_id}
+        {
+            "case_id": done.case_id,
+            "interaction_id": case.interaction_id,
+            "desk_task_id": done.desk_task_id,
+            "overlap": case.overlap,
+        }
         for case, done in zip(cases, desk.send(cases), strict=True)
     ]
-    queue = t.REVIEW_QUEUE.frame([{"case_id": case.case_id, "overlap": case.overlap} for case in cases])
+    queue = t.REVIEW_QUEUE.frame([{"case_id": case.case_id} for case in cases])
     return t.REVIEW_TASKS.frame(sent).join(queue.drop("interaction_id"), on="case_id")
 
 
@@ -75,6 +81,27 @@ def test_answering_again_after_a_stop_adds_only_what_was_missing(desk, waiting, 
     once = answers(desk)
     assert people(desk).answer_cases(waiting, messages, lambda _: None) == 0
     assert answers(desk) == once
+
+
+def test_people_say_whether_a_person_should_take_over(desk, waiting, messages):
+    people(desk).answer_cases(waiting, messages, lambda _: None)
+    said = [answer.labels for answer in desk.fetch(None) if not answer.is_skipped]
+    assert said
+    for labels in said:
+        assert labels["handoff"] == judge_handoff(labels["intent"], RATES.agents.needs_person)
+
+
+@pytest.mark.parametrize(
+    ("label", "answer"),
+    [
+        ("cancel_contract", "needed"),
+        ("none_of_these", "needed"),
+        ("change_plan", "not_needed"),
+        ("cannot_tell", "cannot_tell"),
+    ],
+)
+def test_a_person_is_needed_for_some_intents_and_outside_of_all(label, answer):
+    assert judge_handoff(label, RATES.agents.needs_person) == answer
 
 
 def test_what_people_say_follows_from_the_seed(desk, waiting, messages):

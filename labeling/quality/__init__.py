@@ -1,0 +1,1 @@
+"""How good the labels are, for the people who answer for them."""

@@ -1,0 +1,100 @@
+"""Which texts teach most: typical ones while the labels are new, then a cover of what the model doubts."""
+
+from typing import Final
+
+import numpy as np
+
+from labeling.selection.cover import cover_doubt
+from labeling.selection.neighbours import fit_whitening, link_neighbours, name_copies
+from labeling.selection.typical import pick_typical
+
+_COLD_PER_LABEL: Final = 1
+"""Below so many labelled texts a label, a model's doubt says little."""
+
+_SHARPEN_PER_LABEL: Final = 3
+"""From so many labelled texts a label on, doubt is raised to a power that grows with their number: a model that has
+seen much is right about its small doubts, and a cover that went on adding them up would ask what is known by now."""
+
+_CANDIDATES: Final = 4000
+"""The least sure texts that the graph is made of, or ``_BREADTH`` times the batch where that is more."""
+
+_BREADTH: Final = 8
+
+
+def is_cold(targets: np.ndarray, classes: int) -> bool:
+    """Return whether texts are chosen for being typical: fewer are labelled than there are labels.
+
+    Texts outside every label count, so that a pool full of those does not stay cold for ever.
+
+    Args:
+        targets: (m,) int label numbers of the labelled texts, -1 outside every label.
+        classes: how many labels the taxonomy has.
+    """
+    return len(targets) < _COLD_PER_LABEL * classes
+
+
+def pick_batch(
+    features: np.ndarray,
+    doubt: np.ndarray,
+    *,
+    labelled: np.ndarray,
+    targets: np.ndarray,
+    classes: int,
+    count: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Choose the texts that a person should label next.
+
+    While ``is_cold``, the most typical text of each cluster without a labelled one; from then on the texts that,
+    with their neighbours, hold most of the doubt, and the more is labelled, the more the greatest doubts count
+    (docs/selection.md). Copies of a text count as one, weigh as many as
+    they are, and come last once one of them is chosen or labelled. The choice depends on the rows and on ``rng``, not
+    on the rows' order.
+
+    Args:
+        features: (n, d) float32, each of length 1, of the texts to choose from.
+        doubt: (n,) in [0, 1]: 1 less the margin of the model that the labels will train.
+        labelled: (m, d) features of labelled texts; m may be 0.
+        targets: (m,) int label numbers of those, -1 outside every label.
+        classes: how many labels the taxonomy has.
+        count: how many to choose (>= 0).
+        rng: breaks ties, and chooses the first centres of clusters.
+
+    Returns:
+        ``count`` different rows, best first; all rows where there are no more.
+    """
+    count = min(count, len(features))
+    order = _settle_order(features, doubt)
+    shuffled = order[rng.permutation(len(order))]
+    rows = shuffled[np.argsort(-doubt[shuffled], kind="stable")][: max(_CANDIDATES, _BREADTH * count)]
+    copies = name_copies(np.vstack([features[rows], labelled.astype(features.dtype)]))
+    known = np.isin(copies[: len(rows)], copies[len(rows) :])
+    fresh, fresh_copies = rows[~known], copies[: len(rows)][~known]
+    _, first, member_of = np.unique(fresh_copies, return_index=True, return_inverse=True)
+    kept = fresh[first]
+    if is_cold(targets, classes):
+        best = kept[pick_typical(features[kept], labelled, count, rng=rng)]
+    else:
+        worth = np.bincount(member_of, weights=doubt[fresh] ** _sharpness(targets, classes))
+        best = kept[_cover(features[kept], worth, count)] if len(kept) else kept
+    return np.concatenate([best, _rest(rows, best, count - len(best))])
+
+
+def _sharpness(targets: np.ndarray, classes: int) -> float:
+    """Return the power of doubt, 1 or more."""
+    return max(1.0, len(targets) / (_SHARPEN_PER_LABEL * classes))
+
+
+def _settle_order(features: np.ndarray, doubt: np.ndarray) -> np.ndarray:
+    """Return an order of the rows that is theirs, however they were given."""
+    return np.lexsort((*features[:, :8].T, doubt))
+
+
+def _cover(features: np.ndarray, doubt: np.ndarray, count: int) -> np.ndarray:
+    graph = link_neighbours(fit_whitening(features).apply(features))
+    return cover_doubt(graph, doubt, count)
+
+
+def _rest(rows: np.ndarray, best: np.ndarray, count: int) -> np.ndarray:
+    """Return ``count`` more of ``rows``, in their order."""
+    return rows[~np.isin(rows, best)][:count]

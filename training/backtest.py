@@ -1,0 +1,218 @@
+"""Replay ways of choosing what to label over texts whose labels are known, and compare their learning curves."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from labeling.selection.diversity import pick_badge
+from labeling.selection.strategy import pick_batch
+from labeling.selection.uncertainty import measure_margin
+from training.batches import Progress
+from training.graph_head import (
+    GraphHead,
+    Probe,
+    TextGraph,
+    build_text_graph,
+    choose_plain_weight,
+    fit_graph_head,
+    fit_probe,
+)
+from training.learning_curve import LEVELS, Curve
+
+UNIFORM: Final = "uniform"
+_GROWTH: Final = 1.1
+"""Budgets grow by half the number of labels, and by a tenth where that is more: late steps teach little each."""
+
+_SETTLED: Final = 5
+"""A curve ends once it has stayed above the highest level at so many budgets."""
+
+_RETUNE: Final = 1.25
+"""The graph head's mix is chosen anew when so many times as many texts are labelled."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Texts to choose from and texts to be measured on; label numbers 0 to classes - 1, -1 outside every label.
+
+    ``features`` (n, d) and ``test_features`` (t, d) float32, each of length 1.
+    """
+
+    features: np.ndarray
+    targets: np.ndarray
+    test_features: np.ndarray
+    test_targets: np.ndarray
+    classes: int
+
+
+@dataclass
+class Play:
+    """One strategy's replay: the labelled rows in their order, and what it knows so far."""
+
+    split: Split
+    graph: TextGraph | None
+    rng: np.random.Generator
+    rows: np.ndarray
+    probabilities: np.ndarray | None = None
+    plain_weight: float = 0.0
+    tuned_at: int = 0
+
+    @property
+    def free(self) -> np.ndarray:
+        """The rows without a label."""
+        return np.setdiff1d(np.arange(len(self.split.targets)), self.rows)
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A way to choose, with the head that is asked for its doubt and measured: always the same one.
+
+    ``choose`` returns ``count`` rows of the play without a label; ``text`` says in a few words what it does.
+    """
+
+    choose: Callable[[Play, int], np.ndarray]
+    text: str
+    uses_graph: bool = False
+    asks_model: bool = True
+
+
+def _draw(play: Play, count: int) -> np.ndarray:
+    return play.rng.permutation(play.free)[:count]
+
+
+def _choose_margin(play: Play, count: int) -> np.ndarray:
+    if play.probabilities is None:
+        return _draw(play, count)
+    free = play.rng.permutation(play.free)
+    return free[np.argsort(measure_margin(play.probabilities[free]), kind="stable")[:count]]
+
+
+def _choose_badge(play: Play, count: int) -> np.ndarray:
+    if play.probabilities is None:
+        return _draw(play, count)
+    free = play.free
+    return free[pick_badge(play.split.features[free], play.probabilities[free], count, rng=play.rng)]
+
+
+def _choose_cover(play: Play, count: int) -> np.ndarray:
+    free, split = play.free, play.split
+    doubt = np.ones(len(free)) if play.probabilities is None else 1 - measure_margin(play.probabilities[free])
+    picked = pick_batch(
+        split.features[free],
+        doubt,
+        labelled=split.features[play.rows],
+        targets=split.targets[play.rows],
+        classes=split.classes,
+        count=count,
+        rng=play.rng,
+    )
+    return free[picked]
+
+
+STRATEGIES: Final[Mapping[str, Strategy]] = {
+    UNIFORM: Strategy(_draw, "texts drawn alike, plain logistic regression", asks_model=False),
+    "margin": Strategy(_choose_margin, "the least sure texts, plain logistic regression"),
+    "badge": Strategy(_choose_badge, "texts that would change the model in different ways, plain logistic regression"),
+    "cover": Strategy(_choose_cover, "typical texts, then a cover of the doubt, plain logistic regression"),
+    "system": Strategy(_choose_cover, "typical texts, then a cover of the doubt, with the graph head", uses_graph=True),
+}
+
+
+def plan_budgets(classes: int, pool: int) -> list[int]:
+    """Return the numbers of labelled texts at which a model is fitted: from one a label up to the whole pool."""
+    budgets = [min(max(classes, 2), pool)]
+    while budgets[-1] < pool:
+        step = max(classes // 2, 2, int(budgets[-1] * (_GROWTH - 1)))
+        budgets.append(min(budgets[-1] + step, pool))
+    return budgets
+
+
+def measure_full(split: Split) -> float:
+    """Return the accuracy of plain logistic regression with the whole pool labelled, in [0, 1]."""
+    columns = _columns(split.targets, split.classes)
+    said = fit_probe(split.features, columns).log_probabilities(split.test_features, split.classes + 1)
+    return _accuracy(said, split)
+
+
+def prepare_graph(split: Split, strategies: Sequence[str]) -> tuple[TextGraph, np.ndarray] | None:
+    """Return the graph of the pool and the test texts carried onto it, None where no strategy asks for it."""
+    if not any(STRATEGIES[name].uses_graph for name in strategies):
+        return None
+    graph = build_text_graph(split.features)
+    return graph, graph.carry(split.test_features)
+
+
+def play_strategy(
+    strategy: Strategy,
+    split: Split,
+    *,
+    full: float,
+    graph: tuple[TextGraph, np.ndarray] | None,
+    seed: int,
+    budget: int | None = None,
+    level: float = max(LEVELS),
+    on_progress: Progress | None = None,
+) -> Curve:
+    """Label texts batch by batch as the strategy chooses, and measure after each batch.
+
+    The first texts of uniform, margin and badge are the same draw. A curve ends with the pool, with ``budget``, or
+    once it has stayed above ``level`` at five budgets; that end saves time and decides nothing.
+
+    Args:
+        strategy: one of ``STRATEGIES``, or another.
+        split: the texts.
+        full: of ``measure_full``.
+        graph: of ``prepare_graph``.
+        seed: decides every draw.
+        budget: the most labels to spend, None for the pool.
+        level: the highest share of ``full`` that anyone will ask about.
+        on_progress: told of the share of the pool that is labelled.
+    """
+    pool = len(split.targets)
+    play = Play(split, graph[0] if graph else None, np.random.default_rng(seed), np.zeros(0, dtype=np.int64))
+    budgets: list[int] = []
+    accuracies: list[float] = []
+    for wanted in plan_budgets(split.classes, min(pool, budget or pool)):
+        play.rows = np.concatenate([play.rows, strategy.choose(play, wanted - len(play.rows))])
+        budgets.append(wanted)
+        accuracies.append(_learn(play, strategy, None if graph is None else graph[1]))
+        if on_progress:
+            on_progress(wanted / pool, f"{wanted:,} labels, accuracy {accuracies[-1]:.1%}")
+        if len(accuracies) >= _SETTLED and min(accuracies[-_SETTLED:]) >= level * full:
+            break
+    return Curve(tuple(budgets), tuple(accuracies), full, pool)
+
+
+def _learn(play: Play, strategy: Strategy, carried: np.ndarray | None) -> float:
+    """Fit the strategy's head on what is labelled, keep what it says of the pool, return its accuracy."""
+    split = play.split
+    if strategy.uses_graph and play.graph is not None and carried is not None:
+        head = _fit_graph(play, play.graph)
+        if strategy.asks_model:
+            play.probabilities = head.probabilities(split.features, play.graph.diffused)
+        return _accuracy(head.probabilities(split.test_features, carried), split)
+    probe = fit_probe(split.features[play.rows], _columns(split.targets[play.rows], split.classes))
+    if strategy.asks_model:
+        play.probabilities = _said(probe, split.features, split.classes)
+    return _accuracy(_said(probe, split.test_features, split.classes), split)
+
+
+def _fit_graph(play: Play, graph: TextGraph) -> GraphHead:
+    targets, classes = play.split.targets[play.rows], play.split.classes
+    if len(play.rows) >= _RETUNE * play.tuned_at:
+        play.plain_weight = choose_plain_weight(graph, play.rows, targets, classes=classes, rng=play.rng)
+        play.tuned_at = len(play.rows)
+    return fit_graph_head(graph, play.rows, targets, classes=classes, plain_weight=play.plain_weight)
+
+
+def _said(probe: Probe, features: np.ndarray, classes: int) -> np.ndarray:
+    return np.exp(probe.log_probabilities(features, classes + 1))
+
+
+def _columns(targets: np.ndarray, classes: int) -> np.ndarray:
+    return np.where(targets < 0, classes, targets)
+
+
+def _accuracy(said: np.ndarray, split: Split) -> float:
+    return float((said.argmax(axis=1) == _columns(split.test_targets, split.classes)).mean())
