@@ -29,7 +29,7 @@ install: $(VENV)/.installed ## Make .venv with the locked versions and cxloop it
 label-studio: $(DESK_VENV)/.installed ## Make .venv-label-studio with a real Label Studio
 
 test: install label-studio ## Run every test, the end-to-end turn with Label Studio included
-	@$(VENV)/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(VENV)/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: install ## Check style, format, types and the direction of imports
 	@$(VENV)/bin/ruff check $(LINTED)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from labeling import tables as t
+from labeling.desk.asking import MOST_SKIPS, count_answers
 from labeling.desk.sending import IS_SENT
 from labeling.home import Home
 from labeling.sources.lots import LotPolicy, assign_lots
@@ -161,11 +162,15 @@ class Driver:
         return said.sort("predicted_at", "model_version").unique(["interaction_id", "task"], keep="first")
 
     def _waiting(self) -> pl.DataFrame:
+        """Return the cases that lack answers; ``overlap`` counts those who passed, so that others are asked too."""
         tables = self.plan.home.tables
-        queue = tables.read(t.REVIEW_QUEUE).drop("interaction_id")
-        sent = tables.read(t.REVIEW_TASKS, where=IS_SENT).drop("overlap").join(queue, on="case_id")
-        read = tables.read(t.REVIEWS, columns=["case_id"], where=pl.col("label").is_not_null()).unique()
-        return sent.join(read, on="case_id", how="anti").sort("case_id")
+        queue = tables.read(t.REVIEW_QUEUE).drop("interaction_id").rename({"overlap": "at_first"})
+        given = count_answers(tables.read(t.REVIEWS), tasks=())
+        standing = tables.read(t.REVIEW_TASKS, where=IS_SENT).join(queue, on="case_id")
+        known = standing.join(given, on="case_id", how="left").with_columns(pl.col("answers", "skips").fill_null(0))
+        wanted = pl.max_horizontal("overlap", "at_first")
+        lacking = known.filter(pl.col("skips") < MOST_SKIPS, pl.col("answers") < wanted)
+        return lacking.with_columns(overlap=wanted + pl.col("skips")).sort("case_id")
 
     def _labelled_history(self) -> Week:
         """Return what was labelled of the history: its audit lot, and ``seed_labels`` messages of the open one."""

@@ -1,6 +1,8 @@
 """The small script played once a session, undisturbed: what stopped plays and full disks are compared with."""
 
-from dataclasses import dataclass
+import fcntl
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
@@ -18,9 +20,16 @@ class Played:
 
 
 @pytest.fixture(scope="session")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
-    """A home in which the small script was played to its end at the fake desk."""
-    home = tmp_path_factory.mktemp("played") / "home"
-    ended = play(home)
+def played(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Played:
+    """A home in which the small script was played to its end at the fake desk; every worker sees the same one."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "played-by-all"
+    folder.mkdir(exist_ok=True)
+    home, told = folder / "home", folder / "ended.json"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not told.exists():
+            told.write_text(json.dumps(asdict(play(home))))
+    ended = Ended(**json.loads(told.read_text()))
     assert ended.code == 0, ended.said
     return Played(home, ended, steps_done(home))
