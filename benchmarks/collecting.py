@@ -23,11 +23,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import psutil
-from scipy import stats
 
 from assets.settings import load_settings
 from benchmarks.harness.messages import generate_messages
-from benchmarks.harness.results import Figure, write_result
+from benchmarks.harness.results import Figure, over_rounds, write_result
 from labeling.home import Home
 from labeling.tables import INTERACTIONS, QUARANTINE
 from pipelines.new_home import make_home
@@ -147,13 +146,6 @@ def _watch(running: psutil.Popen, largest: list[int]) -> None:
         except psutil.NoSuchProcess:
             return
         time.sleep(0.05)
-
-
-def over_rounds(values: list[float], unit: str, better: str, goal: str) -> Figure:
-    """Return the mean over rounds with its 95% t interval (Student, 1908)."""
-    middle = float(np.mean(values))
-    reach = float(stats.t.ppf(0.975, len(values) - 1)) * float(stats.sem(values))
-    return Figure(middle, middle - reach, middle + reach, unit, better, goal)
 
 
 if __name__ == "__main__":

@@ -20,11 +20,9 @@ import sys
 import threading
 import time
 
-import numpy as np
 import psutil
-from scipy import stats
 
-from benchmarks.harness.results import Figure, SeedResults, write_result
+from benchmarks.harness.results import SeedResults, over_rounds, write_result
 
 PEERS = ("small_text", "skactiveml")
 _SMALLEST = 1_000
@@ -117,13 +115,6 @@ def watch(running: psutil.Popen, largest: list[int], until: float) -> None:
             running.kill()
             return
         time.sleep(0.02)
-
-
-def over_rounds(values: list[float], unit: str, better: str, goal: str) -> Figure:
-    """Return the mean over rounds with its 95% t interval (Student, 1908)."""
-    middle = float(np.mean(values))
-    reach = float(stats.t.ppf(0.975, len(values) - 1)) * float(stats.sem(values))
-    return Figure(middle, middle - reach, middle + reach, unit, better, goal)
 
 
 if __name__ == "__main__":
