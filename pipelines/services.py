@@ -139,7 +139,9 @@ class _Starter:
     services: Services = field(default_factory=Services)
 
     def serve_mlflow(self) -> None:
-        """Serve the registry's pages; wait for them, because the first start makes the database that others use."""
+        """Serve the registry's pages, and wait for them; the database is made before, whole or not at all."""
+        from training.registry.mlflow_store import make_store
+
         who = "ML engineers look at experiments and versions"
         if address := self.settings.services.mlflow.tracking_uri:
             self.services.pages.append(Page("MLflow", address, who))
@@ -150,6 +152,7 @@ class _Starter:
         command = ["mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"]
         command += ["--backend-store-uri", self.home.mlflow_uri]
         command += ["--default-artifact-root", artifacts, "--artifacts-destination", artifacts]
+        make_store(self.home.mlflow_uri)
         program = self._start("MLflow", command, port)
         wait_until_answering(program, "/health", seconds=_START_SECONDS)
         self.services.pages.append(Page("MLflow", f"{program.url}/#/models", who))

@@ -130,11 +130,13 @@ class Driver:
     def _select(self, week: Week) -> None:
         self.plan.people.sit_down()
         self.runner.run("review_job", now=week.ends_at)
-        self.narrator.tell(f"{self._waiting().height} cases went to people")
+        waiting = self._waiting()
+        self.state = self.state.asking(dict(waiting.select("case_id", "overlap").iter_rows()))
+        self.narrator.tell(f"{waiting.height} cases went to people")
 
     def _people(self, week: Week) -> None:
         self.plan.people.sit_down()
-        answered = self.plan.people.answer_cases(self._waiting(), self.messages, self.narrator.tell)
+        answered = self.plan.people.answer_cases(self._asked(), self.messages, self.narrator.tell)
         self.runner.run("review_job", now=week.ends_at)
         self.narrator.tell(f"people gave {answered} answers")
 
@@ -161,13 +163,22 @@ class Driver:
         said = self.plan.home.tables.read(t.PREDICTIONS, where=pl.col("interaction_id").is_in(ids.implode()))
         return said.sort("predicted_at", "model_version").unique(["interaction_id", "task"], keep="first")
 
-    def _waiting(self) -> pl.DataFrame:
-        """Return the cases that lack answers; ``overlap`` counts those who passed, so that others are asked too."""
+    def _asked(self) -> pl.DataFrame:
+        """Return the cases that went to people last; ``overlap`` is how many people each was asked of then."""
+        people = self.state.asked
+        asked = self._at_desk().filter(pl.col("case_id").is_in(list(people))).sort("case_id")
+        return asked.with_columns(overlap=pl.Series([people[case] for case in asked["case_id"]], dtype=pl.Int32))
+
+    def _at_desk(self) -> pl.DataFrame:
         tables = self.plan.home.tables
         queue = tables.read(t.REVIEW_QUEUE).drop("interaction_id").rename({"overlap": "at_first"})
-        given = count_answers(tables.read(t.REVIEWS), tasks=())
-        standing = tables.read(t.REVIEW_TASKS, where=IS_SENT).join(queue, on="case_id")
-        known = standing.join(given, on="case_id", how="left").with_columns(pl.col("answers", "skips").fill_null(0))
+        return tables.read(t.REVIEW_TASKS, where=IS_SENT).join(queue, on="case_id")
+
+    def _waiting(self) -> pl.DataFrame:
+        """Return the cases that lack answers; ``overlap`` counts those who passed, so that others are asked too."""
+        given = count_answers(self.plan.home.tables.read(t.REVIEWS), tasks=())
+        joined = self._at_desk().join(given, on="case_id", how="left")
+        known = joined.with_columns(pl.col("answers", "skips").fill_null(0))
         wanted = pl.max_horizontal("overlap", "at_first")
         lacking = known.filter(pl.col("skips") < MOST_SKIPS, pl.col("answers") < wanted)
         return lacking.with_columns(overlap=wanted + pl.col("skips")).sort("case_id")

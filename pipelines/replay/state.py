@@ -1,5 +1,6 @@
 """What a replay has done so far, on disk, so that the same command goes on where it was stopped."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,9 @@ class ReplayState(Config):
     ``plan`` is everything that decides what happens; a command with another plan is another replay. ``seconds`` maps
     ``week:phase`` to the time it took; a phase that stands there is done. ``outcomes`` maps week to what it ended
     with: ``champion`` and ``judged`` (the last release so far; a version, "" for none), ``verdict`` (what the gates
-    said of a release judged in that week, "" where none was) and ``answers`` (given so far).
+    said of a release judged in that week, "" where none was) and ``answers`` (given so far). ``asked`` maps the cases
+    that went to people last to how many people each is asked of in all: what a review job asks for while they answer,
+    such as a third opinion, waits for the week after, whether they were interrupted or not.
     """
 
     schema_version: int = Field(default=1, ge=1, le=1)
@@ -28,6 +31,7 @@ class ReplayState(Config):
     start: datetime
     seconds: dict[str, float] = Field(default_factory=dict)
     outcomes: dict[str, dict[str, str]] = Field(default_factory=dict)
+    asked: dict[str, int] = Field(default_factory=dict)
     finished: bool = False
 
     def save(self, home: Home) -> None:
@@ -39,6 +43,10 @@ class ReplayState(Config):
     def done(self, step: str, seconds: float) -> "ReplayState":
         """Return the state after ``step``."""
         return self.model_copy(update={"seconds": {**self.seconds, step: seconds}})
+
+    def asking(self, cases: Mapping[str, int]) -> "ReplayState":
+        """Return the state once ``cases`` have gone to people, each with the number of people asked."""
+        return self.model_copy(update={"asked": dict(cases)})
 
     def ended(self, week: int, *, champion: str, judged: str, verdict: str, answers: int) -> "ReplayState":
         """Return the state after ``week`` was decided on; ``verdict`` is what the gates said of ``judged``."""

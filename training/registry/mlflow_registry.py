@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from labeling.errors import RegistryError
+from training.registry.mlflow_store import make_store
 from training.registry.registry import (
     FAILED,
     KEY_TAG,
@@ -130,9 +131,9 @@ class MlflowRegistry:
     @property
     def _client(self) -> "MlflowClient":
         if self._opened is None:
-            if self.tracking_uri.startswith("sqlite:///"):
-                Path(self.tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
             from mlflow import MlflowClient
+
+            make_store(self.tracking_uri)
 
             self._opened = MlflowClient(self.tracking_uri, self.tracking_uri)
         return self._opened

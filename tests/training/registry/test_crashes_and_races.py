@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -9,11 +10,13 @@ from labeling.errors import DecisionRefused
 from tests.training.registry.stage import NOW, PROCESSES, add_release, decide, open_stage, start
 from training.registry.decisions import reconcile
 from training.registry.mlflow_registry import MlflowRegistry
+from training.registry.mlflow_store import make_store
 from training.registry.registry import ANCHOR_TAG, RELEASE
 from training.registry.standing import DECISION, read_standing
 
 _CALLS = ("versions", "aliases", "set_alias", "remove_alias", "tag")
 _DIED = -signal.SIGKILL
+_SOME_TABLES = 100_000  # bytes, of some 900,000
 
 
 class MortalRegistry(MlflowRegistry):
@@ -38,6 +41,25 @@ class MortalRegistry(MlflowRegistry):
         if self.deaths == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         self.deaths -= 1
+
+
+def _make_store(uri):
+    make_store(uri)
+
+
+def test_a_store_whose_making_was_killed_is_made_anew(tmp_path):
+    store = tmp_path / "mlflow" / "mlflow.db"
+    victim = start(_make_store, f"sqlite:///{store}")
+    draft = store.with_name("mlflow.db.new")
+    while not (draft.exists() and draft.stat().st_size > _SOME_TABLES) and victim.is_alive():
+        time.sleep(0.01)
+    victim.kill()
+    victim.join()
+    assert victim.exitcode == _DIED
+    assert not store.exists(), "a store with half its tables would refuse every later start"
+
+    assert MlflowRegistry(f"sqlite:///{store}", None).versions("any") == []
+    assert not list(store.parent.glob("*.new*"))
 
 
 def _act(folder, kind, version, deaths):
