@@ -134,7 +134,6 @@ class MlflowRegistry:
             from mlflow import MlflowClient
 
             make_store(self.tracking_uri)
-
             self._opened = MlflowClient(self.tracking_uri, self.tracking_uri)
         return self._opened
 
