@@ -29,7 +29,7 @@ def label_quality(loop: Loop) -> dg.MaterializeResult:
     """Agreement, mixed-up labels, likely errors, anchoring, gold: one HTML page in the home, and plots."""
     report, plots, page = write_report(loop)
     metadata: dict[str, Any] = {
-        "report": dg.MetadataValue.url(page.as_uri()),
+        "report": dg.MetadataValue.url(f"{loop.settings.services.reports.address}/{FOLDER}/{page.name}"),
         "path": dg.MetadataValue.path(str(page)),
         "waiting": report.waiting,
         "likely_errors": len(report.errors) + report.more_errors,

@@ -40,6 +40,18 @@ class DagsterSettings(Config):
     port: int = Port
 
 
+class ReportsSettings(Config):
+    """Where the home's reports are pages; an empty ``url`` means that ``cxloop up`` serves them on ``port``."""
+
+    url: str = ""
+    port: int = Field(default=3010, ge=1, le=65535)
+
+    @property
+    def address(self) -> str:
+        """Where the pages are, without a slash at the end."""
+        return self.url.rstrip("/") or f"http://127.0.0.1:{self.port}"
+
+
 class ScheduleSettings(Config):
     """When each job runs, as cron strings in UTC."""
 
@@ -92,6 +104,7 @@ class ServiceSettings(Config):
     label_studio: LabelStudioSettings
     mlflow: MlflowSettings
     dagster: DagsterSettings
+    reports: ReportsSettings = ReportsSettings()
     schedules: ScheduleSettings
     retrain: RetrainSettings
     collect: CollectSettings

@@ -1,4 +1,4 @@
-"""The pages that ``cxloop up`` serves over one home: Dagster's, MLflow's and Label Studio's."""
+"""The pages that ``cxloop up`` serves over one home: Dagster's, MLflow's, Label Studio's and the reports."""
 
 import contextlib
 import fcntl
@@ -18,6 +18,8 @@ from labeling.errors import HomeError
 from labeling.home import Home
 from pipelines.environment import SETTINGS
 from pipelines.processes import LOOPBACK, Running, find_port, start_program, wait_until_answering
+from serving.reports import HEALTH, PASSWORD
+from serving.reports import USERNAME as REVIEWER
 
 if TYPE_CHECKING:
     from assets.settings import Settings
@@ -81,8 +83,11 @@ def serve(home: Home, settings: "Settings", *, now: datetime, tell: Tell) -> Ite
         starter = _Starter(home, settings, started, tell)
         starter.serve_mlflow()
         dagster = starter.start_dagster()
+        reports = starter.start_reports()
         starter.serve_label_studio()
         wait_until_answering(dagster, "/server_info", seconds=_START_SECONDS)
+        if reports:
+            wait_until_answering(reports, HEALTH, seconds=_START_SECONDS)
         register(Up(os.getpid(), now, tuple(starter.services.pages)))
         started.callback(tell, "stopping")
         yield starter.services
@@ -166,6 +171,19 @@ class _Starter:
         command = ["dagster", "dev", "--host", LOOPBACK, "--port", str(port), "-m", "pipelines.definitions"]
         program = self._start("Dagster", command, port)
         self.services.pages.insert(0, Page("Dagster", program.url, "ML engineers schedule, start and inspect runs"))
+        return program
+
+    def start_reports(self) -> Running | None:
+        """Start the pages of the home's reports without waiting for them."""
+        who = "reviewers read how good the labels are"
+        if address := self.settings.services.reports.url:
+            self.services.pages.append(Page("Reports", address, who))
+            return None
+        port = self._claim_port("Reports", self.settings.services.reports.port)
+        program = self._start("Reports", ["serving.reports", str(port)], port)
+        self.home.secret(PASSWORD)  # made now, so that it stands there once the page does
+        sign_in = f"{REVIEWER} and {PASSWORD} of {self.home.path / 'secrets.env'}"
+        self.services.pages.append(Page("Reports", program.url, who, sign_in))
         return program
 
     def serve_label_studio(self) -> None:

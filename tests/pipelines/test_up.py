@@ -21,6 +21,7 @@ from labeling.home import Home
 from pipelines.new_home import make_home
 from pipelines.processes import LOOPBACK, find_port, is_answering
 from pipelines.replay.state import ReplayState
+from serving.reports import HEALTH
 from tests.label_studio_fixture import PASSWORD, TOKEN
 
 COMMAND = (sys.executable, "-c", "from pipelines.cli import main; main()")
@@ -76,7 +77,8 @@ def home(tmp_path: Path) -> Home:
     """A home whose pages are elsewhere but for Dagster's, on a port that was free a moment ago."""
     made = Home(tmp_path / "home")
     make_home(made, profile="local", desk_url=ELSEWHERE, check=load_settings)
-    change_settings(made, mlflow={"tracking_uri": ELSEWHERE}, dagster={"port": find_port(23_000)})
+    ports = {"dagster": {"port": find_port(23_000)}, "reports": {"port": find_port(23_500)}}
+    change_settings(made, mlflow={"tracking_uri": ELSEWHERE}, **ports)
     return made
 
 
@@ -144,7 +146,7 @@ def test_everything_is_stopped_where_one_program_does_not_start(home: Home, tmp_
 
 
 @pytest.mark.label_studio
-def test_kill_minus_nine_leaves_none_of_three_pages_running(
+def test_kill_minus_nine_leaves_none_of_the_pages_running(
     home: Home, tmp_path: Path, fresh_label_studio: Callable[[Path], Path]
 ) -> None:
     ports = {name: {"port": find_port(start)} for name, start in (("mlflow", 25_000), ("label_studio", 26_000))}
@@ -154,7 +156,8 @@ def test_kill_minus_nine_leaves_none_of_three_pages_running(
     up = Up(home, tmp_path / "out", CXLOOP_LABEL_STUDIO_TOKEN=TOKEN, CXLOOP_LABEL_STUDIO_PASSWORD=PASSWORD)
     shown = up.wait_until_up(300)
     pages = dict(re.findall(r"^(\S.*?) +(http://\S+)$", shown, flags=re.MULTILINE))
-    assert set(pages) == {"Dagster", "MLflow", "Label Studio"}
+    assert set(pages) == {"Dagster", "MLflow", "Label Studio", "Reports"}
+    pages["Reports"] += HEALTH
     assert [name for name, url in pages.items() if not is_answering(url)] == []
 
     os.kill(up.process.pid, signal.SIGKILL)
