@@ -1,9 +1,9 @@
 """How many wrong labels does our rule find, for how many reviews?
 
-Protocol, fixed before the seeds that count (100 to 109). BANKING77's training texts, frozen features of the packaged
-encoder. A share of the labels (5, 14, 25%; nothing is told of it) is flipped, each to one of the three intents nearest
-to the true one by the mean of their features. A reviewer answers with the data set's own label, 5 times in a hundred
-with any intent. Figures, by share:
+Protocol, fixed before the seeds that count (200 to 209; of 100 to 109 one was looked at, so they were given up).
+BANKING77's training texts, frozen features of the packaged encoder. A share of the labels (5, 14, 25%; nothing is told
+of it) is flipped, each to one of the three intents nearest to the true one by the mean of their features. A reviewer
+answers with the data set's own label, 5 times in a hundred with any intent. Figures, by share:
 
 - *found at 1.3*: the share of flips among the first 1.3 x flips reviews, the stop left out.
 - *found* and *reviews*: the same when our rule stops by itself, and its reviews as a multiple of the flips.
@@ -28,7 +28,7 @@ import polars as pl
 from benchmarks.harness.results import Figure, SeedResults, write_result
 from labeling.settling.label_errors import LeaveOneOut, hunt_errors
 
-SEEDS: Final = list(range(100, 110))
+SEEDS: Final = list(range(200, 210))
 SHARES: Final = (0.05, 0.14, 0.25)
 NEAREST: Final = 3
 REVIEWER_WRONG: Final = 0.05
