@@ -3,6 +3,7 @@
 import fcntl
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 _SCHEME: Final = "sqlite:///"
 
@@ -29,14 +30,14 @@ def make_store(tracking_uri: str) -> None:
     with path.with_name(f"{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
-            _migrate(path.with_name(f"{path.name}.new")).replace(path)
+            for left in path.parent.glob(f"{path.name}.*.new*"):
+                left.unlink()
+            _migrate(path.with_name(f"{path.name}.{uuid4().hex}.new")).replace(path)
 
 
 def _migrate(draft: Path) -> Path:
-    """Make ``draft`` an empty store, whatever a kill left there."""
+    """Make ``draft`` an empty store; its name must be a new one, because MLflow remembers those that it opened."""
     from mlflow import MlflowClient
 
-    for left in draft.parent.glob(f"{draft.name}*"):
-        left.unlink()
     MlflowClient(f"{_SCHEME}{draft}", f"{_SCHEME}{draft}").search_experiments(max_results=1)
     return draft
