@@ -14,6 +14,7 @@ from assets.review import live_champion
 from labeling import tables as t
 from labeling.delta import Tables
 from labeling.digests import keyed_digest
+from labeling.taxonomy import Taxonomy
 from labeling.vocabulary import CANNOT_TELL
 from training.features import digest_text
 
@@ -59,19 +60,22 @@ class AgentSummary:
     answered_so: int
 
 
-def summarise_agent(tables: Tables, *, agent_id: str, key: bytes, champion: str | None) -> AgentSummary:
-    """Count what became of one agent's corrections.
+def summarise_agent(
+    tables: Tables, *, taxonomy: Taxonomy, agent_id: str, key: bytes, champion: str | None
+) -> AgentSummary:
+    """Count what became of one agent's corrections, all labels as they are called now.
 
     Args:
         tables: the loop's tables.
+        taxonomy: names the labels, and those of older versions.
         agent_id: as in CORRECTIONS.
         key: the home's key; finds a text's features by its digest.
         champion: the live release, None before the first one.
     """
-    corrections = _follow_corrections(tables, agent_id)
+    corrections = _follow_corrections(tables, taxonomy, agent_id)
     fates = dict(corrections["fate"].value_counts().iter_rows())
-    held = _find_trained(tables, corrections)
-    similar = _find_similar(tables, corrections, key=key, champion=champion)
+    held = _find_trained(tables, taxonomy, corrections)
+    similar = _find_similar(tables, taxonomy, corrections, key=key, champion=champion)
     sets = held.group_by("training_set_id", "task", "frozen_at").len().sort("frozen_at", "task", "training_set_id")
     return AgentSummary(
         agent_id=agent_id,
@@ -88,18 +92,25 @@ def summarise_agent(tables: Tables, *, agent_id: str, key: bytes, champion: str 
     )
 
 
-def render_agent_report(tables: Tables, *, agent_id: str, key: bytes, champion: str | None, now: datetime) -> str:
+def render_agent_report(
+    tables: Tables, *, taxonomy: Taxonomy, agent_id: str, key: bytes, champion: str | None, now: datetime
+) -> str:
     """Return the page for one agent as HTML that needs nothing else; texts are redacted and escaped.
 
     Args:
         tables: the loop's tables.
+        taxonomy: names the labels, and those of older versions.
         agent_id: as in CORRECTIONS; an unknown one has made no corrections.
         key: the home's key.
         champion: the live release, None before the first one.
         now: stands at the top.
     """
-    summary = summarise_agent(tables, agent_id=agent_id, key=key, champion=champion)
-    newest = _follow_corrections(tables, agent_id).sort("corrected_at", "interaction_id", descending=True).head(_SHOWN)
+    summary = summarise_agent(tables, taxonomy=taxonomy, agent_id=agent_id, key=key, champion=champion)
+    newest = (
+        _follow_corrections(tables, taxonomy, agent_id)
+        .sort("corrected_at", "interaction_id", descending=True)
+        .head(_SHOWN)
+    )
     rows = newest.join(_texts(tables, newest["interaction_id"]), on="interaction_id", how="left", maintain_order="left")
     title = f"Corrections of {agent_id}"
     return render("agent_report.html.j2", title=title, made_at=now, summary=summary, rows=rows.to_dicts())
@@ -114,17 +125,20 @@ def write_agent_report(loop: Loop, *, agent_id: str) -> Path:
     page = loop.folder.reports / FOLDER / _AGENTS / f"{keyed_digest(key, 'agent', agent_id)[:16]}.html"
     page.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     champion = live_champion(loop)
-    write_page(page, render_agent_report(loop.tables, agent_id=agent_id, key=key, champion=champion, now=loop.now()))
+    taxonomy, now = loop.settings.taxonomy, loop.now()
+    said = render_agent_report(loop.tables, taxonomy=taxonomy, agent_id=agent_id, key=key, champion=champion, now=now)
+    write_page(page, said)
     return page
 
 
-def _follow_corrections(tables: Tables, agent_id: str) -> pl.DataFrame:
+def _follow_corrections(tables: Tables, taxonomy: Taxonomy, agent_id: str) -> pl.DataFrame:
     """Return the agent's newest correction of each message and question, with its ``fate``."""
-    mine = tables.read(t.CORRECTIONS, where=pl.col("agent_id") == agent_id)
+    mine = taxonomy.translate(tables.read(t.CORRECTIONS, where=pl.col("agent_id") == agent_id))
     newest = mine.sort("corrected_at", "correction_id").unique(_PAIR, keep="last", maintain_order=True)
     names = newest["interaction_id"].unique().implode()
     is_asked = (pl.col("source") == "review") & pl.col("interaction_id").is_in(names)
-    settled = tables.read(t.LABELS, columns=[*_PAIR, "label"], where=is_asked).rename({"label": "settled"})
+    asked = taxonomy.translate(tables.read(t.LABELS, columns=[*_PAIR, "label"], where=is_asked))
+    settled = asked.rename({"label": "settled"})
     fate = (
         pl.when(pl.col("settled").is_null())
         .then(pl.lit("not reviewed"))
@@ -137,15 +151,17 @@ def _follow_corrections(tables: Tables, agent_id: str) -> pl.DataFrame:
     return newest.join(settled, on=_PAIR, how="left").with_columns(fate=fate)
 
 
-def _find_trained(tables: Tables, corrections: pl.DataFrame) -> pl.DataFrame:
+def _find_trained(tables: Tables, taxonomy: Taxonomy, corrections: pl.DataFrame) -> pl.DataFrame:
     """Return the training rows that say of a corrected message what the agent said."""
     names = corrections["interaction_id"].unique().implode()
     is_learnt = (pl.col("split") == "train") & pl.col("interaction_id").is_in(names)
-    held = tables.read(t.TRAINING_SETS, where=is_learnt)
+    held = taxonomy.translate(tables.read(t.TRAINING_SETS, where=is_learnt))
     return held.join(corrections.select(*_PAIR, "label"), on=[*_PAIR, "label"], how="semi")
 
 
-def _find_similar(tables: Tables, corrections: pl.DataFrame, *, key: bytes, champion: str | None) -> pl.DataFrame:
+def _find_similar(
+    tables: Tables, taxonomy: Taxonomy, corrections: pl.DataFrame, *, key: bytes, champion: str | None
+) -> pl.DataFrame:
     """Return ``as_said`` for each later message, of the champion's answers, that is like a corrected one.
 
     A message that is like several is compared with the one that it is most like.
@@ -160,7 +176,7 @@ def _find_similar(tables: Tables, corrections: pl.DataFrame, *, key: bytes, cham
     about = pl.concat([later.select("interaction_id", "text"), _texts(tables, corrections["interaction_id"])]).unique()
     vectors = _vectors(tables, about, key)
     is_champions = pl.col("model_version") == champion
-    said = tables.read(t.PREDICTIONS, columns=[*_PAIR, "label"], where=is_champions)
+    said = taxonomy.translate(tables.read(t.PREDICTIONS, columns=[*_PAIR, "label"], where=is_champions))
     found = [none]
     for of_task in corrections.partition_by("task"):
         mine = of_task.select("interaction_id", "corrected_at", meant="label").join(vectors, on="interaction_id")

@@ -6,12 +6,15 @@ import pytest
 
 from assets.agent_report import InTrainingSet, render_agent_report, summarise_agent
 from labeling import tables as t
+from labeling.taxonomy import Taxonomy
 from labeling.vocabulary import CANNOT_TELL
 from tests.assets.conftest import NOW
 from training.features import digest_text
 
 KEY = b"key"
 HOUR = timedelta(hours=1)
+TASK = {"name": "intent", "question": "About what?", "rejects": True}
+NAMED = {name: {"name": name, "title": name} for name in ("refund", "money_back", "billing")}
 
 
 def corrected(stocked, said, *, agent="ann", at=NOW, task="intent"):
@@ -29,8 +32,21 @@ def featured(stocked, features):
     stocked.put(t.FEATURES, *rows, encoder_digest="e")
 
 
-def summary(stocked, *, agent="ann", champion="2"):
-    return summarise_agent(stocked.tables, agent_id=agent, key=KEY, champion=champion)
+PLAIN = Taxonomy.model_validate(
+    {"schema_version": 1, "version": 1, "tasks": [TASK | {"labels": [NAMED["refund"], NAMED["billing"]]}]}
+)
+RENAMED = Taxonomy.model_validate(
+    {
+        "schema_version": 1,
+        "version": 2,
+        "tasks": [TASK | {"labels": [NAMED["money_back"], NAMED["billing"]]}],
+        "migrations": [{"version": 2, "tasks": {"intent": {"rename": {"refund": "money_back"}}}}],
+    }
+)
+
+
+def summary(stocked, *, agent="ann", champion="2", taxonomy=PLAIN):
+    return summarise_agent(stocked.tables, taxonomy=taxonomy, agent_id=agent, key=KEY, champion=champion)
 
 
 @pytest.fixture
@@ -73,6 +89,18 @@ def test_a_correction_was_learnt_where_a_training_set_says_the_same(worked):
     )
 
 
+def test_a_label_that_was_renamed_since_is_the_same_label(worked):
+    worked.interactions("like", occurred_at=NOW + HOUR)
+    featured(worked, {"a": [1.0, 0.0], "like": [0.96, 0.28]})
+    worked.put(t.PREDICTIONS, {"interaction_id": "like", "label": "money_back"}, task="intent", model_version="2")
+    worked.labels({"e": "money_back"})
+    learnt = {"training_set_id": "new", "interaction_id": "a", "label": "money_back", "split": "train"}
+    worked.put(t.TRAINING_SETS, learnt, task="intent", weight=0.9, text_digest="x")
+    found = summary(worked, taxonomy=RENAMED)
+    assert (found.confirmed, found.trained, found.similar, found.answered_so) == (2, 1, 1, 1)
+    assert summary(worked).confirmed == 1
+
+
 def test_similar_messages_since_are_counted_and_how_the_champion_answers_them(worked):
     worked.interactions("like-1", "like-2", "unlike", "not-answered", occurred_at=NOW + HOUR)
     worked.interactions("before", occurred_at=NOW - 2 * HOUR)
@@ -90,12 +118,12 @@ def test_similar_messages_since_are_counted_and_how_the_champion_answers_them(wo
 
 def test_the_page_shows_texts_as_text_and_names_nobody_else(worked):
     worked.interactions("e", text="<script>x</script>", updated_at=NOW + HOUR)
-    page = render_agent_report(worked.tables, agent_id="ann", key=KEY, champion="2", now=NOW)
+    page = render_agent_report(worked.tables, taxonomy=PLAIN, agent_id="ann", key=KEY, champion="2", now=NOW)
     assert "<script" not in page
     assert "&lt;script&gt;x&lt;/script&gt;" in page
     assert "bob" not in page
     assert "Corrections of ann" in page
     assert "<td>confirmed" in page
-    empty = render_agent_report(worked.tables, agent_id="<b>", key=KEY, champion=None, now=NOW)
+    empty = render_agent_report(worked.tables, taxonomy=PLAIN, agent_id="<b>", key=KEY, champion=None, now=NOW)
     assert "No model is live yet" in empty
     assert "<b>" not in empty
