@@ -24,7 +24,7 @@ from labeling.taxonomy import Taxonomy
 from labeling.vocabulary import NONE_OF_THESE
 from serving.handoff import HandoffPolicy, TaskAnswers
 from training.registry.registry import RELEASE, ModelRegistry
-from training.scoring import Scorer, Scores
+from training.scoring import JointScorer, Scorer, Scores
 from training.translated import translate_scores
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Release:
     ) -> None:
         self.about = about
         self.scorers = dict(scorers)
+        self._joint = JointScorer(scorers)
         self.taxonomy = taxonomy
 
     @classmethod
@@ -92,7 +93,7 @@ class Release:
             n rows in order: for each task ``<task>``, ``<task>_confidence`` and ``<task>_margin`` in [0, 1]; then
             ``handoff``, ``handoff_reason`` (a code, "" where kept) and ``release`` (its id).
         """
-        own = {task: scorer.score(texts, on_progress) for task, scorer in self.scorers.items()}
+        own = self._joint.score(texts, on_progress)
         frames = {task: self._in_labels_of_today(task, scores).frame() for task, scores in own.items()}
         reasons = self._reasons(texts, own, frames)
         columns = [

@@ -8,6 +8,7 @@ import numpy as np
 from labeling.errors import TrainingError
 from training.batches import Tokens, plan_batches, tokenize
 from training.encoder import Encoder, pool_mean
+from training.layers import can_cut, lower_layers, upper_layers
 from training.recipe import LoraRecipe
 
 if TYPE_CHECKING:
@@ -33,8 +34,10 @@ class AdaptedEncoder:
         self._encoder = encoder
         self._model: Any = encoder.model
         self.adapter = _add_lora(encoder, lora, seed)
-        self._first = max(0, encoder.model.config.num_hidden_layers - lora.layers)
-        self._can_keep = hasattr(self._model, "embeddings") and hasattr(getattr(self._model, "encoder", 0), "layer")
+        first = max(0, encoder.model.config.num_hidden_layers - lora.layers)
+        can_keep = can_cut(self._model)
+        self._lower = lower_layers(self._model, first) if can_keep else None
+        self._upper = upper_layers(self._model, first) if can_keep else None
         self._tokens = Tokens((), 0)
         self._below: list[torch.Tensor] = []
         self._fresh = self.state()
@@ -56,34 +59,23 @@ class AdaptedEncoder:
         encoder = self._encoder
         self._tokens = tokenize(encoder.tokenizer, texts, max_tokens=encoder.spec.max_tokens)
         self._below = [torch.empty(0)] * len(texts)
-        if not self._can_keep:
+        if self._lower is None:
             return
         self.adapter.eval()
-        stack, layers = self._model.encoder, self._model.encoder.layer
-        stack.layer = layers[: self._first]
         lengths = self.lengths
-        try:
-            with torch.inference_mode():
-                for rows in plan_batches(lengths, batch_tokens=_BATCH_TOKENS):
-                    ids, mask = self._collate(rows)
-                    hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state.cpu()
-                    for place, row in enumerate(rows):
-                        self._below[row] = hidden[place, : lengths[row]].clone()
-        finally:
-            stack.layer = layers
+        with torch.inference_mode():
+            for rows in plan_batches(lengths, batch_tokens=_BATCH_TOKENS):
+                ids, mask = self._collate(rows)
+                hidden = self._lower(input_ids=ids, attention_mask=mask).last_hidden_state.cpu()
+                for place, row in enumerate(rows):
+                    self._below[row] = hidden[place, : lengths[row]].clone()
 
     def encode(self, rows: np.ndarray) -> "torch.Tensor":
         """Return the features of ``rows`` as the adapter makes them now, (len(rows), d) float32, each of length 1."""
         ids, mask = self._collate(rows)
-        if not self._can_keep:
+        if self._upper is None:
             return pool_mean(self._model(input_ids=ids, attention_mask=mask).last_hidden_state, mask)
-        model = self._model
-        embeddings, layers = model.embeddings, model.encoder.layer
-        model.embeddings, model.encoder.layer = _pass_on(), layers[self._first :]
-        try:
-            hidden = model(inputs_embeds=self._stack(rows, mask), attention_mask=mask).last_hidden_state
-        finally:
-            model.embeddings, model.encoder.layer = embeddings, layers
+        hidden = self._upper(inputs_embeds=self._stack(rows, mask), attention_mask=mask).last_hidden_state
         return pool_mean(hidden, mask)
 
     def features(self, rows: np.ndarray | None = None, *, in_bf16: bool = False) -> np.ndarray:
@@ -147,14 +139,3 @@ def _add_lora(encoder: Encoder, lora: LoraRecipe, seed: int) -> Any:
                 f"encoder {encoder.spec.name} needs linear layers called {', '.join(lora.target_modules)}, found none: "
                 "name its own in lora.target_modules of the recipe"
             ) from error
-
-
-def _pass_on() -> "torch.nn.Module":
-    """Return a module that stands where the embeddings were and hands on what it is given."""
-    import torch
-
-    class PassOn(torch.nn.Module):
-        def forward(self, *_: Any, inputs_embeds: "torch.Tensor", **__: Any) -> "torch.Tensor":
-            return inputs_embeds
-
-    return PassOn()

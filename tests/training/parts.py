@@ -17,14 +17,25 @@ TEXTS = (
 )
 
 
-def saved_model(folder: Path, *, temperature: float = 1.5, target_modules: tuple[str, ...] = ("query",)) -> Path:
+def saved_model(
+    folder: Path,
+    *,
+    temperature: float = 1.5,
+    target_modules: tuple[str, ...] = ("query",),
+    layers: tuple[int, ...] | None = None,
+) -> Path:
     import torch
     from peft import LoraConfig, get_peft_model
 
     encoder = load_encoder(EncoderSpec())
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        lora = LoraConfig(r=2, target_modules=list(target_modules), init_lora_weights=False)
+        lora = LoraConfig(
+            r=2,
+            target_modules=list(target_modules),
+            layers_to_transform=list(layers) if layers else None,
+            init_lora_weights=False,
+        )
         adapter = get_peft_model(encoder.model, lora)
     rng = np.random.default_rng(0)
     head = rng.normal(size=(2, encoder.dimension)) * 20, np.array([0.5, -0.5])

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from tests.training.parts import TEXTS
+from tests.training.parts import TEXTS, saved_model
 from training.encoder import EncoderSpec, load_encoder, pool_mean
-from training.scoring import Scorer, Scores, softmax
+from training.scoring import JointScorer, Scorer, Scores, softmax
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +61,39 @@ def test_the_frame_holds_label_confidence_and_margin():
     assert frame["confidence"].to_list() == pytest.approx([0.7, 0.5])
     assert frame["margin"].to_list() == pytest.approx([0.5, 0.25])
     assert frame.columns == ["label", "confidence", "margin"]
+
+
+@pytest.fixture(scope="module")
+def upper(tmp_path_factory):
+    """A model whose adapter stands on the two top layers of six."""
+    return Scorer.load(saved_model(tmp_path_factory.mktemp("upper") / "model", layers=(4, 5)))
+
+
+@pytest.fixture(scope="module")
+def top(tmp_path_factory):
+    """A model whose adapter stands on the top layer."""
+    return Scorer.load(saved_model(tmp_path_factory.mktemp("top") / "model", layers=(5,)))
+
+
+def test_models_that_share_layers_say_together_what_each_says_alone(scorer, upper, top):
+    together = JointScorer({"whole": scorer, "upper": upper, "top": top}).score(TEXTS)
+    assert list(together) == ["whole", "upper", "top"]
+    for name, alone in (("whole", scorer), ("upper", upper), ("top", top)):
+        assert np.array_equal(together[name].probabilities, alone.score(TEXTS).probabilities), name
+    pair = JointScorer({"upper": upper, "top": top}).score(TEXTS)
+    assert np.array_equal(pair["top"].probabilities, top.score(TEXTS).probabilities)
+
+
+def test_shared_layers_run_once(upper, top):
+    runs = []
+    for model in (upper.model, top.model):
+        for depth, layer in enumerate(model.encoder.layer):
+            layer.register_forward_hook(lambda *_, depth=depth: runs.append(depth))
+    JointScorer({"upper": upper, "top": top}).score(TEXTS[:1])
+    assert sorted(runs) == [0, 1, 2, 3, 4, 4, 5, 5]
+
+
+def test_progress_of_joint_scoring_ends_at_one(upper, top):
+    shares = []
+    JointScorer({"upper": upper, "top": top}).score(TEXTS, on_progress=lambda share, _: shares.append(share))
+    assert shares[-1] == 1.0
