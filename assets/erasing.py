@@ -25,6 +25,7 @@ from labeling.erasing import (
 )
 from labeling.errors import DecisionRefused
 from labeling.sources.arrivals import customer_key, safe_id
+from labeling.sources.delivery import TRACE, deliver
 from labeling.sources.mentions import find_mentions
 from labeling.tables import REVIEW_TASKS
 from training.features import digest_text
@@ -296,12 +297,10 @@ def _load_pending(loop: Loop) -> Iterator[str]:
         with loop.folder.exclusive(f"source-{place.name}"):
             packages = [found for part in _PACKAGES for found in (place / part).glob("*")]
             if packages:
-                from labeling.sources.delivery import deliver
-
                 deliver(place.name, lambda _: iter(()), tables=loop.tables, folder=folder)
             for left in packages:  # what was cut off before it was whole is read again at the source
                 shutil.rmtree(left, ignore_errors=True)
-            (place / "trace.pickle").unlink(missing_ok=True)  # dlt's account of its last run, errors included
+            (place / TRACE).unlink(missing_ok=True)
         if packages:
             yield place.name
 

@@ -32,6 +32,9 @@ _SETTINGS: Final = {
     "LOAD__DELETE_COMPLETED_JOBS": "true",
     "LOAD__RAISE_ON_MAX_RETRIES": "1",  # a package whose load fails waits for the next run
 }
+TRACE: Final = "trace.pickle"
+"""dlt's account of its last run, errors included; as a pickle it would run whatever somebody put there."""
+
 _BY_NAME: Final = {table.name: table for table in TABLES}
 
 
@@ -81,14 +84,18 @@ def deliver(name: str, read: Read, *, tables: Tables, folder: Path) -> Delivered
         except SourceError as error:
             delivered.fault = str(error)
 
-    _finish_deleting(Path(pipeline.working_dir))
+    work = Path(pipeline.working_dir)
+    _finish_deleting(work)
+    (work / TRACE).unlink(missing_ok=True)
     try:
         if pipeline.has_pending_data:
             pipeline.run()
         pipeline.run(rows())
     except Exception as error:
         raise (failed[0] if failed else error) from error  # dlt's own tells the same amid its inner workings
-    shutil.rmtree(Path(pipeline.working_dir) / "load" / "loaded", ignore_errors=True)
+    finally:
+        (work / TRACE).unlink(missing_ok=True)
+    shutil.rmtree(work / "load" / "loaded", ignore_errors=True)
     return delivered
 
 

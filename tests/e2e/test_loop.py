@@ -102,6 +102,17 @@ def test_every_row_of_the_inbox_is_in_its_table_or_in_quarantine(home, table):
 
 
 @pytest.mark.label_studio
+def test_no_pickle_lies_in_the_home(home):
+    """One would run whatever somebody put there; its first byte is 0x80, its second the protocol."""
+    files = [path for path in home.path.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert len(files) > 100
+    assert [path for path in files if path.suffix in {".pickle", ".pkl", ".pt", ".joblib"}] == []
+    assert [
+        path for path in files if path.read_bytes()[:2] in {bytes([0x80, protocol]) for protocol in (2, 3, 4, 5)}
+    ] == []
+
+
+@pytest.mark.label_studio
 def test_no_audit_interaction_is_in_a_training_set(home):
     audit = home.tables.read(t.INTERACTIONS, columns=["interaction_id"], where=pl.col("lot") == "audit")
     trained = home.tables.read(t.TRAINING_SETS, columns=["interaction_id", "task"])
