@@ -44,7 +44,8 @@ class Script:
         options: what the command was given; a stopped replay goes on only with the same.
         seed: decides everything that chance decides.
         desk: label_studio or fake.
-        weeks: how many weeks follow the history; the last one ends when the replay is first played.
+        weeks: how many weeks follow the history; the last one ends as the day begins on which the replay is first
+            played, so that the hour of playing changes nothing.
         seed_labels: how many open messages the history comes labelled with.
         changes: file name to the settings that differ from the packaged configs.
         feed: makes the feed, given when week 1 starts.
@@ -99,7 +100,8 @@ def _open_state(script: Script, home: Home, now: datetime) -> ReplayState:
                 "or name another folder with CXLOOP_HOME"
             )
         clear_stage(home)
-        state = ReplayState(plan=dict(script.options), start=now - script.weeks * WEEK)
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        state = ReplayState(plan=dict(script.options), start=midnight - script.weeks * WEEK)
         state.save(home)
     if not home.exists:
         make_stage(home, seed=script.seed, changes=script.changes)
