@@ -148,8 +148,8 @@ def erase(loop: Loop, request: ErasureRequest, *, open_desk: OpenDesk, tell: Tel
     5. The rows leave the tables, what others are made of first (see ``labeling.erasing.ORDER``). The neighbours'
        REVIEW_TASKS go after the texts, so that those cases are sent again without them.
     6. The cases leave the desk and REVIEW_TASKS once more, should a job have sent some from what it had read before.
-    7. The tables' files and logs that held the rows are removed; and, when the desk's server has stopped, its database
-       is written anew.
+    7. What training keeps between runs goes as a whole (it is made again). The tables' files and logs that held the
+       rows are removed; and, when the desk's server has stopped, its database is written anew.
     8. The receipt is written into the ledger, and the file of step 1 removed.
 
     Args:
@@ -191,6 +191,8 @@ def erase(loop: Loop, request: ErasureRequest, *, open_desk: OpenDesk, tell: Tel
             delete_rows(loop.tables, table, traces)
         _clear_desk(loop, desk, traces, tell)
         delete_rows(loop.tables, REVIEW_TASKS, traces)
+    tell("removing what training kept between runs")
+    shutil.rmtree(loop.folder.training, ignore_errors=True)
     for table in ORDER:
         tell(f"removing the files of what was deleted from {table.name}")
         loop.tables.vacuum(table)

@@ -6,6 +6,7 @@ import polars as pl
 
 from assets.quality_report import FOLDER, drop_pages
 from assets.resources import Loop
+from assets.training import open_activations
 from labeling import tables as t
 from labeling.erasing import (
     ORDER,
@@ -44,6 +45,7 @@ def keep_to_periods(loop: Loop) -> dict[str, int]:
     traces, waiting = _aged(loop, days.interactions) if days.interactions else (Traces(), 0)
     again = _came_back(loop)
     for found in (traces, again):
+        open_activations(loop).forget(found.texts)
         for table in _ORDER if found != Traces() else ():
             gone[table.name] = gone.get(table.name, 0) + delete_rows(loop.tables, table, found)
     if traces != Traces() or again != Traces():

@@ -140,6 +140,11 @@ def _svg(figure: "Figure", axes: "Axes", title: str) -> str:
     axes.set_title(title, loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=9)
+    return as_svg(figure, title)
+
+
+def as_svg(figure: "Figure", title: str) -> str:
+    """Return ``figure`` as an SVG that a screen reader calls ``title``."""
     drawn = io.StringIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None})
     said = drawn.getvalue()

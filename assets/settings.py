@@ -1,5 +1,6 @@
 """Every setting of one home, loaded together so that all faults are told at once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -71,10 +72,14 @@ class ScheduleSettings(Config):
 
 
 class RetrainSettings(Config):
-    """When and how to retrain: after ``min_new_labels`` settled labels (>= 1), with the recipe of that name."""
+    """When and how to retrain: after ``min_new_labels`` settled labels (>= 1), with the recipe of that name.
+
+    ``cache_gigabytes`` is the most that what frozen layers say of texts may take on disk; 0 keeps nothing.
+    """
 
     min_new_labels: int = Field(ge=1)
     recipe: str
+    cache_gigabytes: float = Field(default=4.0, ge=0)
 
 
 class CollectSettings(Config):
@@ -122,7 +127,22 @@ class Settings:
     handoff: HandoffConfig
     redaction: RedactionRules
     sources: SourcesConfig
-    recipe: Recipe
+    recipes: Mapping[str, Recipe]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that retraining uses."""
+        return self.recipes[self.services.retrain.recipe]
+
+    def recipe_named(self, name: str) -> Recipe:
+        """Return the recipe of that name, the one of ``retrain.recipe`` where it is empty.
+
+        Raises:
+            ConfigError: there is no such file.
+        """
+        if name and name not in self.recipes:
+            raise ConfigError([f"recipes/{name}.yaml is needed, found {', '.join(self.recipes)}: name one of these"])
+        return self.recipes[name] if name else self.recipe
 
 
 SECTIONS: Final[dict[str, type[Config]]] = {
@@ -175,4 +195,4 @@ def load_settings(configs: Path) -> Settings:
         )
     if reader.faults:
         raise ConfigError(reader.faults)
-    return Settings(*(found[name] for name in SECTIONS), recipe=recipes[services.retrain.recipe])
+    return Settings(*(found[name] for name in SECTIONS), recipes=recipes)

@@ -2,9 +2,10 @@
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 import polars as pl
@@ -12,18 +13,32 @@ import polars as pl
 from assets.lineage import metadata_of
 from assets.resources import Loop
 from assets.review import labels
+from assets.training_plots import confusion_document, training_plots
 from labeling import tables as t
 from labeling.digests import digest
 from labeling.errors import TrainingError
 from labeling.taxonomy import Task
 from labeling.vocabulary import CANNOT_TELL, SILENCE
-from training.registry.registry import PARITY_TAG, PASSED, RunRecord, registered_name
+from training.recipe import Recipe
+from training.registry.registry import PARITY_TAG, PASSED, ModelRegistry, RunRecord, registered_name
 
 if TYPE_CHECKING:
-    from training.candidate import Candidate
+    from training.activations import ActivationCache
+    from training.candidate import Candidate, Champion
+    from training.finetune import Surroundings
+
+START_TAG: Final = "cxloop.start"
+"""The tag that says whether a version went on from a champion ("warm") or began from scratch ("cold")."""
 
 PROBE: Final = ("Where is the parcel that I ordered?", "Thank you, that solved it!", "I want to cancel.", "hello??")
 """What a registered model is asked before and after it was stored: our words, nobody's message."""
+
+
+class TrainConfig(dg.Config):
+    """How this run trains: with the recipe of that name (``retrain.recipe`` by default), from scratch if asked."""
+
+    recipe: str = ""
+    from_scratch: bool = False
 
 
 def training_assets(task: Task) -> list[dg.AssetsDefinition]:
@@ -36,8 +51,8 @@ def training_assets(task: Task) -> list[dg.AssetsDefinition]:
         deps=[labels],
         description=f"The labels of {task.name} that may train, frozen and named by digest.",
     )
-    def training_set(loop: Loop) -> dg.MaterializeResult:
-        return _freeze(loop, task)
+    def training_set(config: TrainConfig, loop: Loop) -> dg.MaterializeResult:
+        return _freeze(loop, task, dev_share=loop.settings.recipe_named(config.recipe).dev_share)
 
     @dg.asset(
         name=f"{task.name}_candidate",
@@ -46,9 +61,11 @@ def training_assets(task: Task) -> list[dg.AssetsDefinition]:
         deps=[training_set],
         description=f"A {task.name} model fine-tuned on the frozen set, registered in MLflow.",
     )
-    def candidate(context: dg.AssetExecutionContext, loop: Loop) -> dg.MaterializeResult:
+    def candidate(context: dg.AssetExecutionContext, config: TrainConfig, loop: Loop) -> dg.MaterializeResult:
         frozen = metadata_of(context.instance, f"{task.name}_training_set")["training_set_id"]
-        return _train(loop, task, str(frozen), context.log.info) if frozen else _waiting(task)
+        if not frozen:
+            return _waiting(task)
+        return _train(_Run(loop, task, str(frozen), config, context.log.info))
 
     return [training_set, candidate]
 
@@ -70,11 +87,20 @@ def settled_labels(loop: Loop, task: str, *, lot: str, part: str | None = None) 
     return settled.join(texts, on="interaction_id").sort("interaction_id")
 
 
+def open_activations(loop: Loop) -> "ActivationCache":
+    """Return what keeps, between trainings, what frozen layers say of texts."""
+    from training.activations import ActivationCache
+
+    size = loop.settings.services.retrain.cache_gigabytes
+    folder = loop.folder.training / "activations"
+    return ActivationCache(folder, key=loop.folder.key(), max_bytes=int(size * 1e9))
+
+
 def _waiting(task: Task) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"version": "", "waits_for": f"settled labels of two classes of {task.name}"})
 
 
-def _freeze(loop: Loop, task: Task) -> dg.MaterializeResult:
+def _freeze(loop: Loop, task: Task, *, dev_share: float) -> dg.MaterializeResult:
     from training.training_set import freeze_training_set
 
     trainable = settled_labels(loop, task.name, lot="open").drop("text")
@@ -85,7 +111,7 @@ def _freeze(loop: Loop, task: Task) -> dg.MaterializeResult:
         loop.tables.read(t.INTERACTIONS),
         task=task,
         key=loop.folder.key(),
-        dev_share=loop.settings.recipe.dev_share,
+        dev_share=dev_share,
         now=loop.now(),
     )
     loop.tables.merge(t.TRAINING_SETS, frozen.rows)
@@ -95,64 +121,129 @@ def _freeze(loop: Loop, task: Task) -> dg.MaterializeResult:
     )
 
 
-def _train(loop: Loop, task: Task, training_set_id: str, log: Callable[[str], None]) -> dg.MaterializeResult:
+@dataclass(frozen=True)
+class _Run:
+    """One training of one task."""
+
+    loop: Loop
+    task: Task
+    training_set_id: str
+    config: TrainConfig
+    log: Callable[[str], None]
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.loop.settings.recipe_named(self.config.recipe)
+
+    @property
+    def key(self) -> str:
+        """What the version is made of; a version of the same key is found, not made again."""
+        asked = {"from_scratch": True} if self.config.from_scratch else {}
+        return digest({"training_set": self.training_set_id, "recipe": self.recipe.model_dump(mode="json")} | asked)
+
+
+def _train(run: _Run) -> dg.MaterializeResult:
     """Train on the frozen set and register the result; a version that exists is found, not trained again."""
     from serving.package import package_task_model
     from training.candidate import PARITY_TOLERANCE
     from training.scoring import Scorer
 
-    recipe, registry, name = loop.settings.recipe, loop.open_registry(), registered_name(task.name)
-    key = digest({"training_set": training_set_id, "recipe": recipe.model_dump(mode="json")})
-    found = registry.find(name, key=key)
+    registry, name = run.loop.open_registry(), registered_name(run.task.name)
+    found = registry.find(name, key=run.key)
     if found and found.tags.get(PARITY_TAG) == PASSED:
-        return dg.MaterializeResult(metadata={"version": found.version, "training_set_id": training_set_id})
+        return dg.MaterializeResult(metadata={"version": found.version, "training_set_id": run.training_set_id})
+    champion = _find_champion(run, registry)
+    around = _surroundings(run, champion[0] if champion else "")
     with tempfile.TemporaryDirectory(prefix="cxloop-candidate-") as parent:
-        made = _fit(loop, task, training_set_id, Path(parent) / "model", log)
+        made = _fit(run, champion[1] if champion else None, around, Path(parent) / "model")
         if made.parity_gap > PARITY_TOLERANCE:
             raise TrainingError(
-                f"{task.name}: a saved model must answer as before within {PARITY_TOLERANCE:g}, found a difference of "
-                f"{made.parity_gap:.3g}: train again, and report the recipe if it stays"
+                f"{run.task.name}: a saved model must answer as before within {PARITY_TOLERANCE:g}, found a difference "
+                f"of {made.parity_gap:.3g}: train again, and report the recipe if it stays"
             )
         package = package_task_model(made.folder, Scorer.load(made.folder), probe=PROBE)
-        done = registry.register(name, package, _record(task, training_set_id, made), key=key, tags={})
-    last = made.curves[made.chosen_epoch] if made.curves else None
-    figures = {"dev_accuracy": last.dev_accuracy} if last and isfinite(last.dev_accuracy) else {}
-    return dg.MaterializeResult(
-        metadata={
-            "version": done.version.version,
-            "training_set_id": training_set_id,
-            "parity_gap": made.parity_gap,
-            "temperature": made.temperature,
-            "chosen_epoch": made.chosen_epoch,
-            **figures,
-        }
+        tags = {START_TAG: str(made.params["start"])}
+        done = registry.register(name, package, _record(run, made), key=run.key, tags=tags)
+    if around.checkpoint:
+        around.checkpoint.drop()
+    return dg.MaterializeResult(metadata=_facts(run, made, done.version.version))
+
+
+def _find_champion(run: _Run, registry: ModelRegistry) -> "tuple[str, Champion] | None":
+    """Return the live version of the task, to go on from; None where there is none or it is time for a cold start."""
+    from training.candidate import COLD, Champion
+    from training.model_folder import load_description
+
+    name = registered_name(run.task.name)
+    live = registry.alias(name, "champion")
+    starts = [version.tags.get(START_TAG, COLD) for version in registry.versions(name)]
+    since_cold = next((age for age, start in enumerate(reversed(starts)) if start == COLD), len(starts))
+    if live is None or run.config.from_scratch or since_cold + 1 >= run.recipe.warm.cold_every:
+        return None
+    folder = registry.download(name, live)
+    learnt = run.loop.tables.read(
+        t.TRAINING_SETS,
+        columns=["text_digest", "label"],
+        where=pl.col("training_set_id") == load_description(folder).training_set_id,
+    )
+    return live, Champion(folder, frozenset(learnt.iter_rows()))
+
+
+def _surroundings(run: _Run, champion: str) -> "Surroundings":
+    """Return the caches and the checkpoint of this run, and who is told of its progress."""
+    from training.checkpoint import Checkpoint
+    from training.finetune import Surroundings
+    from training.team import Team
+
+    return Surroundings(
+        cache=open_activations(run.loop),
+        checkpoint=Checkpoint(run.loop.folder.training / "runs" / digest({"run": run.key, "champion": champion})),
+        on_progress=lambda share, message: run.log(f"{run.task.name}: {message} ({share:.0%})"),
+        team=Team(run.recipe.device),
     )
 
 
-def _fit(loop: Loop, task: Task, training_set_id: str, folder: Path, log: Callable[[str], None]) -> "Candidate":
+def _fit(run: _Run, champion: "Champion | None", around: "Surroundings", folder: Path) -> "Candidate":
     from training.candidate import train_candidate
     from training.training_set import load_training_set
 
-    calibrate = settled_labels(loop, task.name, lot="audit", part="calibrate").select("text", "label")
+    loop = run.loop
     return train_candidate(
-        load_training_set(loop.tables, training_set_id, task=task),
+        load_training_set(loop.tables, run.training_set_id, task=run.task),
         loop.tables.read(t.INTERACTIONS, columns=["interaction_id", "text"]),
-        calibrate=calibrate,
-        recipe=loop.settings.recipe,
+        calibrate=settled_labels(loop, run.task.name, lot="audit", part="calibrate").select("text", "label"),
+        recipe=run.recipe,
         folder=folder,
-        on_progress=lambda share, message: log(f"{task.name}: {message} ({share:.0%})"),
+        champion=champion,
+        around=around,
     )
 
 
-def _record(task: Task, training_set_id: str, made: "Candidate") -> RunRecord:
+def _facts(run: _Run, made: "Candidate", version: str) -> dict[str, Any]:
+    last = made.curves[made.chosen_epoch] if made.curves else None
+    figures = {"dev_accuracy": last.dev_accuracy} if last and isfinite(last.dev_accuracy) else {}
+    return {
+        "version": version,
+        "training_set_id": run.training_set_id,
+        "start": made.params["start"],
+        "parity_gap": made.parity_gap,
+        "temperature": made.temperature,
+        "chosen_epoch": made.chosen_epoch,
+        **figures,
+        **training_plots(made),
+    }
+
+
+def _record(run: _Run, made: "Candidate") -> RunRecord:
     curves = {
         name: [getattr(epoch, name) for epoch in made.curves] for name in ("train_loss", "dev_accuracy", "dev_loss")
     }
     return RunRecord(
-        experiment=f"cxloop-{task.name}",
-        name=f"{task.name}-{training_set_id[:12]}",
+        experiment=f"cxloop-{run.task.name}",
+        name=f"{run.task.name}-{run.training_set_id[:12]}",
         params={name: str(value) for name, value in made.params.items()},
         metrics={"temperature": made.temperature, "parity_gap": made.parity_gap},
         curves=curves,
-        dataset=(f"{task.name}_training_set", training_set_id),
+        documents=confusion_document(made),
+        dataset=(f"{run.task.name}_training_set", run.training_set_id),
     )

@@ -33,6 +33,7 @@ class Home:
         self.run = self.path / "run"
         self.collecting = self.path / "collecting"
         self.reports = self.path / "reports"
+        self.training = self.path / "training"
 
     @classmethod
     def from_environment(cls) -> "Home":

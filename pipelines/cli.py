@@ -34,6 +34,7 @@ _COMMANDS: Final = {
     "collect": _WORK,
     "erase": _WORK,
     "run": _WORK,
+    "train": _WORK,
     "promote": _DECIDE,
     "rollback": _DECIDE,
 }

@@ -1,28 +1,34 @@
 """The encoder with a LoRA adapter on its top layers; what lies below is computed once a text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labeling.errors import TrainingError
+from labeling.errors import ModelError, TrainingError
+from training.activations import ActivationCache
 from training.batches import Tokens, plan_batches, tokenize
 from training.encoder import Encoder, pool_mean
 from training.layers import can_cut, lower_layers, upper_layers
 from training.recipe import LoraRecipe
+from training.team import Team
 
 if TYPE_CHECKING:
     import torch
 
 _BATCH_TOKENS = 2048
+_LARGEST = 65504.0
+"""The largest number in float16."""
 
 
 class AdaptedEncoder:
     """An encoder under training: takes texts in once, then gives their features as the adapter changes.
 
-    The layers below the first adapted one never change, so their output is computed once a text and kept (4 bytes
-    times dimension a token). This works for encoders that are ``embeddings`` followed by ``encoder.layer`` (BERT,
-    RoBERTa, XLM-R, MPNet); of any other, nothing is kept and each step runs the whole encoder.
+    The layers below the first adapted one never change, so their output is computed once a text and kept in float16 (2
+    bytes times dimension a token): in memory for this training, in ``cache`` for later ones. It is rounded whether it
+    was kept or not, so a warm cache changes a result no more than other texts in its batch would. This works for
+    encoders that are ``embeddings`` followed by ``encoder.layer`` (BERT, RoBERTa, XLM-R, MPNet); of any other, and
+    where every layer is adapted, nothing is kept and each step runs the whole encoder.
 
     The encoder's model is changed in place: give it one of its own.
 
@@ -30,16 +36,26 @@ class AdaptedEncoder:
         TrainingError: the encoder has no linear layers of the names that the recipe adapts.
     """
 
-    def __init__(self, encoder: Encoder, lora: LoraRecipe, *, seed: int) -> None:
-        self._encoder = encoder
+    def __init__(
+        self,
+        encoder: Encoder,
+        lora: LoraRecipe,
+        *,
+        seed: int,
+        cache: ActivationCache | None = None,
+        team: Team | None = None,
+    ) -> None:
+        self.encoder = encoder
         self._model: Any = encoder.model
+        self._cache, self._team = cache, team or Team(encoder.model.device.type)
         self.adapter = _add_lora(encoder, lora, seed)
-        first = max(0, encoder.model.config.num_hidden_layers - lora.layers)
-        can_keep = can_cut(self._model)
-        self._lower = lower_layers(self._model, first) if can_keep else None
-        self._upper = upper_layers(self._model, first) if can_keep else None
+        self._first = max(0, encoder.model.config.num_hidden_layers - lora.layers)
+        can_keep = self._first > 0 and can_cut(self._model)
+        self._lower = lower_layers(self._model, self._first) if can_keep else None
+        self._upper = upper_layers(self._model, self._first) if can_keep else None
         self._tokens = Tokens((), 0)
-        self._below: list[torch.Tensor] = []
+        self._below: torch.Tensor | None = None
+        self._starts = np.zeros(0, dtype=np.int64)
         self._fresh = self.state()
 
     @property
@@ -53,22 +69,42 @@ class AdaptedEncoder:
         return self._tokens.lengths
 
     def take_in(self, texts: Sequence[str]) -> None:
-        """Tokenise ``texts`` and run the layers below the adapter over them; replaces what was taken in before."""
+        """Tokenise ``texts`` and run the layers below the adapter over those that no cache holds.
+
+        Replaces what was taken in before.
+        """
         import torch
 
-        encoder = self._encoder
+        encoder = self.encoder
         self._tokens = tokenize(encoder.tokenizer, texts, max_tokens=encoder.spec.max_tokens)
-        self._below = [torch.empty(0)] * len(texts)
         if self._lower is None:
             return
+        ends = np.cumsum(self.lengths)
+        self._starts = ends - self.lengths
+        below = torch.empty((int(ends[-1]) if len(ends) else 0, encoder.dimension), dtype=torch.float16)
+        names = self._cache.digests(texts) if self._cache else []
+        known = self._cache.find(encoder.digest, self._first, names) if self._cache else {}
+        for row, name in enumerate(names):
+            if name in known:
+                below[self._starts[row] : ends[row]] = known[name]
+        missing = np.array([row for row in range(len(texts)) if not names or names[row] not in known], dtype=np.int64)
+        self._compute_below(missing, below)
+        if self._cache and self._team.is_first:
+            fresh = {names[row]: below[self._starts[row] : ends[row]] for row in missing}
+            self._cache.keep(encoder.digest, self._first, fresh)
+        self._below = below.to(self._model.device)
+
+    def _compute_below(self, rows: np.ndarray, below: "torch.Tensor") -> None:
+        import torch
+
+        assert self._lower is not None  # noqa: S101  (its caller asks for it only then)
         self.adapter.eval()
-        lengths = self.lengths
         with torch.inference_mode():
-            for rows in plan_batches(lengths, batch_tokens=_BATCH_TOKENS):
-                ids, mask = self._collate(rows)
-                hidden = self._lower(input_ids=ids, attention_mask=mask).last_hidden_state.cpu()
-                for place, row in enumerate(rows):
-                    self._below[row] = hidden[place, : lengths[row]].clone()
+            for batch in plan_batches(self.lengths[rows], batch_tokens=_BATCH_TOKENS):
+                ids, mask = self._collate(rows[batch])
+                hidden = self._lower(input_ids=ids, attention_mask=mask).last_hidden_state
+                states = hidden[mask.bool()].clamp(-_LARGEST, _LARGEST).to(torch.float16)
+                below[self._tokens_of(rows[batch])] = states.to(below.device)
 
     def encode(self, rows: np.ndarray) -> "torch.Tensor":
         """Return the features of ``rows`` as the adapter makes them now, (len(rows), d) float32, each of length 1."""
@@ -86,18 +122,33 @@ class AdaptedEncoder:
         import torch
 
         wanted = np.arange(len(self._tokens.ids)) if rows is None else rows
-        features = np.empty((len(wanted), self._encoder.dimension), dtype=np.float32)
+        features = torch.zeros((len(wanted), self.encoder.dimension), device=self._model.device)
         self.adapter.eval()
         with torch.inference_mode(), torch.autocast(self._model.device.type, torch.bfloat16, enabled=in_bf16):
-            for batch in plan_batches(self.lengths[wanted], batch_tokens=_BATCH_TOKENS):
-                features[batch] = self.encode(wanted[batch]).cpu().numpy()
-        return features
+            for batch in self._team.share(plan_batches(self.lengths[wanted], batch_tokens=_BATCH_TOKENS)):
+                features[torch.from_numpy(batch)] = self.encode(wanted[batch]).to(torch.float32)
+        return self._team.add_up(features).cpu().numpy()
 
     def state(self) -> "list[torch.Tensor]":
         """Return a copy of the adapter's weights."""
         return [weight.detach().clone() for weight in self.parameters]
 
-    def restore(self, state: "list[torch.Tensor] | None" = None) -> None:
+    def arrange(self, weights: "Mapping[str, torch.Tensor]") -> "list[torch.Tensor]":
+        """Return ``weights``, which PEFT saved under its names, in the order of ``state``.
+
+        Raises:
+            ModelError: they are of another adapter.
+        """
+        names = [name.replace(".default.", ".") for name, one in self.adapter.named_parameters() if one.requires_grad]
+        shapes = [weight.shape for weight in self.parameters]
+        if [getattr(weights.get(name), "shape", None) for name in names] != shapes:
+            raise ModelError(
+                f"a warm start needs {len(names)} weights of the shapes of this recipe's adapter, found others: "
+                "train from scratch"
+            )
+        return [weights[name] for name in names]
+
+    def restore(self, state: "Sequence[torch.Tensor] | None" = None) -> None:
         """Put back the weights that ``state`` returned; the weights as they were first made, by default."""
         import torch
 
@@ -111,11 +162,20 @@ class AdaptedEncoder:
         return ids.to(device), mask.to(device)
 
     def _stack(self, rows: np.ndarray, mask: "torch.Tensor") -> "torch.Tensor":
-        hidden = mask.new_zeros((*mask.shape, self._encoder.dimension), dtype=self._below[rows[0]].dtype)
-        for place, row in enumerate(rows):
-            kept = self._below[row]
-            hidden[place, : len(kept)] = kept
+        import torch
+
+        assert self._below is not None  # noqa: S101  (texts are taken in before they are encoded)
+        hidden = mask.new_zeros((*mask.shape, self.encoder.dimension), dtype=torch.float32)
+        hidden[mask.bool()] = self._below[self._tokens_of(rows)].to(torch.float32)
         return hidden
+
+    def _tokens_of(self, rows: np.ndarray) -> "torch.Tensor":
+        """Return where the tokens of ``rows`` lie among those of all texts, one text after the other."""
+        import torch
+
+        lengths = self.lengths[rows]
+        begins = np.cumsum(lengths) - lengths
+        return torch.from_numpy(np.arange(lengths.sum()) + np.repeat(self._starts[rows] - begins, lengths))
 
 
 def _add_lora(encoder: Encoder, lora: LoraRecipe, seed: int) -> Any:

@@ -9,22 +9,31 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from training.batches import Progress
 from training.calibration import fit_temperature
 from training.encoder import Encoder, load_encoder
-from training.finetune import Epoch, Examples, Finetuned, finetune
+from training.finetune import WARM, Epoch, Examples, Finetuned, Surroundings, WarmStart, finetune
 from training.heads import apply_head
-from training.model_folder import ModelDescription, save_model
+from training.model_folder import ModelDescription, load_adapter, load_description, load_head, save_model
 from training.recipe import Recipe
 from training.scoring import Scorer, softmax
+from training.team import Team
 from training.training_set import TrainingSet, to_dataset
 
 PARITY_TOLERANCE: Final = 1e-3
 """The largest difference in a probability that saving and loading may make; measured ones are about 1e-6."""
 
+COLD: Final = "cold"
 _PARITY_TEXTS: Final = 32
 _MIN_CALIBRATE: Final = 30
 """Fewer cases say less of a temperature than 1 does."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A model to go on from: its folder, and the ``(text_digest, label)`` pairs that it was trained on."""
+
+    folder: Path
+    known: frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,8 @@ class Candidate:
     """A trained model in its folder, and how it came about.
 
     ``params`` are the recipe's settings, flat, and what training found; ``parity_gap`` is the largest difference
-    between a probability before saving and after loading, to be held against ``PARITY_TOLERANCE``.
+    between a probability before saving and after loading, to be held against ``PARITY_TOLERANCE``. ``confusion`` counts
+    dev texts, true labels down and answers across, in the order of ``labels``; None where dev chose nothing.
     """
 
     folder: Path
@@ -42,6 +52,7 @@ class Candidate:
     curves: tuple[Epoch, ...]
     params: dict[str, Any]
     parity_gap: float
+    confusion: np.ndarray | None
 
 
 def train_candidate(
@@ -52,7 +63,8 @@ def train_candidate(
     recipe: Recipe,
     folder: Path,
     seed: int | None = None,
-    on_progress: Progress | None = None,
+    champion: Champion | None = None,
+    around: Surroundings | None = None,
 ) -> Candidate:
     """Train, calibrate, save, load again and compare.
 
@@ -62,26 +74,30 @@ def train_candidate(
         training_set: what to train on.
         interactions: INTERACTIONS rows with the texts of the set.
         calibrate: columns text and label, of cases that never train; the temperature comes from those whose label the
-            model knows, else from dev, else it is 1 (fewer than 30 cases either way).
+            model knows, else from dev, else it is the champion's, else 1 (fewer than 30 cases either way).
         recipe: how.
         folder: where the model goes; an earlier one there is replaced.
         seed: the only source of chance; the recipe's by default.
-        on_progress: told after every epoch.
+        champion: gone on from where it has the same encoder, adapter and labels, and knows most of the set; else
+            training starts from scratch.
+        around: caches, a checkpoint and who is told; nothing by default.
 
     Raises:
         TrainingError: texts are gone, or training went wrong.
         EncoderError: the encoder is not on this machine.
-        ModelError: the folder cannot be written or does not load again.
+        ModelError: the folder cannot be written or does not load again, or the champion's is damaged.
     """
     seed = recipe.seed if seed is None else seed
+    around = around or Surroundings(team=Team(recipe.device))
     splits = to_dataset(training_set, interactions)
     train, dev = (Examples(part["text"][:], part["label"][:], part["weight"][:]) for part in splits.values())
-    encoder = load_encoder(recipe.encoder, device=_choose_device(recipe.device))
-    trained = finetune(
-        encoder, train, dev, names=training_set.label_names, recipe=recipe, seed=seed, on_progress=on_progress
-    )
+    encoder = load_encoder(recipe.encoder, device=around.team.device)
     names = training_set.label_names
+    warm = _warm_start(champion, training_set, encoder, recipe) if champion else None
+    trained = finetune(encoder, train, dev, names=names, recipe=recipe, seed=seed, warm=warm, around=around)
     temperature, source = _find_temperature(trained, dev, calibrate, names)
+    if source == "nothing" and warm and champion:
+        temperature, source = load_description(champion.folder).temperature, "champion"
     about = ModelDescription(
         task=training_set.task,
         labels=names,
@@ -94,14 +110,45 @@ def train_candidate(
     gap = _save(folder, trained, encoder, about, texts=[*dev.texts, *train.texts][:_PARITY_TEXTS])
     params = recipe.parameters() | {
         "seed": seed,
+        "start": WARM if warm else COLD,
         "train_rows": len(train.texts),
         "dev_rows": len(dev.texts),
-        "chosen_epoch": trained.chosen_epoch,
-        "inverse_penalty": trained.inverse_penalty,
         "temperature": temperature,
         "temperature_source": source,
     }
-    return Candidate(folder, names, temperature, trained.chosen_epoch, trained.curves, params, gap)
+    confusion = _count_confusion(trained, dev, names)
+    params |= {name: getattr(trained, name) for name in ("chosen_epoch", "inverse_penalty", "trained_rows")}
+    return Candidate(folder, names, temperature, trained.chosen_epoch, trained.curves, params, gap, confusion)
+
+
+def _warm_start(champion: Champion, training_set: TrainingSet, encoder: Encoder, recipe: Recipe) -> WarmStart | None:
+    """Return the champion's weights and what it knows of the set; None where it is another kind of model."""
+    about, names = load_description(champion.folder), training_set.label_names
+    is_alike = (
+        about.encoder_digest == encoder.digest
+        and about.recipe.get("lora") == recipe.lora.model_dump(mode="json")
+        and set(about.labels) == set(names)
+    )
+    if not is_alike:
+        return None
+    weight, bias = load_head(champion.folder, about, encoder.dimension)
+    order = [about.labels.index(name) for name in names]
+    rows = pl.concat(training_set.rows.filter(pl.col("split") == split) for split in ("train", "dev"))
+    is_known = np.array(
+        [pair in champion.known for pair in rows.select("text_digest", "label").iter_rows()], dtype=bool
+    )
+    if (~is_known).mean() > recipe.warm.most_new:
+        return None
+    return WarmStart(load_adapter(champion.folder), (weight[order], bias[order]), is_known)
+
+
+def _count_confusion(trained: Finetuned, dev: Examples, names: Sequence[str]) -> np.ndarray | None:
+    if trained.dev_logits is None:
+        return None
+    place = {name: position for position, name in enumerate(names)}
+    counts = np.zeros((len(names), len(names)), dtype=np.int64)
+    np.add.at(counts, (np.array([place[label] for label in dev.labels]), trained.dev_logits.argmax(axis=1)), 1)
+    return counts
 
 
 def _find_temperature(
@@ -135,11 +182,3 @@ def _save(
     shutil.rmtree(folder, ignore_errors=True)
     fresh.replace(folder)
     return float(np.abs(before - after).max())
-
-
-def _choose_device(wanted: str) -> str:
-    import torch
-
-    if wanted != "auto":
-        return wanted
-    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,22 +1,33 @@
 """The training loop: a logistic regression, a LoRA adapter that moves the features under it, and a new regression."""
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from labeling.errors import TrainingError
+from training.activations import ActivationCache
 from training.adapter import AdaptedEncoder
 from training.batches import Progress, plan_batches
+from training.checkpoint import Checkpoint, Saved, stack, unstack
+from training.course import Course, Plan, uses_bf16
 from training.encoder import Encoder
 from training.heads import Head, apply_head, calibrated_loss, choose_penalty, cut_folds, fit_head
 from training.recipe import Recipe
+from training.team import Team
 
 if TYPE_CHECKING:
     import torch
+
+CHOOSE: Final = "choose"
+REFIT: Final = "refit"
+FIXED: Final = "fixed"
+WARM: Final = "warm"
+_TOLD_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,19 @@ class Examples:
     texts: Sequence[str]
     labels: Sequence[str]
     weights: Sequence[float]
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """An earlier model of the same labels to start from.
+
+    ``adapter`` holds its weights under PEFT's names, ``head`` its rows in the order of the labels.
+    ``is_known`` (train + dev,) says which texts, with the label that they have now, it was trained on.
+    """
+
+    adapter: "Mapping[str, torch.Tensor]"
+    head: Head
+    is_known: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -46,9 +70,10 @@ class Epoch:
 class Finetuned:
     """A trained model in memory.
 
-    ``inverse_penalty`` is the head's, as chosen on rows held out. ``chosen_epoch`` 0 is the logistic regression as it
-    was. ``dev_logits`` (dev, labels) come from a model that has not seen dev, also where the final one was refitted
-    on it; None where dev was too small to be kept apart.
+    ``inverse_penalty`` is the head's, as chosen on rows held out; NaN after a warm start, whose head is trained along.
+    ``chosen_epoch`` 0 is the start as it was. ``dev_logits`` (dev, labels) come from a model that has not seen dev,
+    also where the final one was refitted on it; None where dev was too small to be kept apart. ``trained_rows`` is how
+    many texts the steps of one epoch were taken on.
     """
 
     adapted: AdaptedEncoder
@@ -57,6 +82,21 @@ class Finetuned:
     chosen_epoch: int
     inverse_penalty: float
     dev_logits: np.ndarray | None
+    trained_rows: int
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a training may use besides its data: every part may be left out.
+
+    ``cache`` keeps what the frozen layers say; ``checkpoint`` lets a killed run go on; ``on_progress`` is told after
+    every epoch; ``team`` are the processes that train together.
+    """
+
+    cache: ActivationCache | None = None
+    checkpoint: Checkpoint | None = None
+    on_progress: Progress | None = None
+    team: Team = field(default_factory=lambda: Team("auto"))
 
 
 def finetune(
@@ -67,7 +107,8 @@ def finetune(
     names: Sequence[str],
     recipe: Recipe,
     seed: int,
-    on_progress: Progress | None = None,
+    warm: WarmStart | None = None,
+    around: Surroundings | None = None,
 ) -> Finetuned:
     """Train a model of the labels ``names``.
 
@@ -80,7 +121,12 @@ def finetune(
     dev for that many epochs. Where dev has fewer than ``recipe.min_dev`` rows it cannot choose:
     ``recipe.fixed_epochs`` are trained, on dev too if ``recipe.refit``.
 
-    Chance comes from ``seed`` alone: one machine gives one result.
+    A warm start begins with an earlier model's adapter and head, and each of ``recipe.warm.epochs`` epochs goes through
+    the texts that it does not know and, drawn anew, ``recipe.warm.replay`` times as many that it does: what is new
+    alone would be learnt at the price of the old (experience replay, Rolnick et al., 2019). Its head is trained along,
+    and dev, most of which that model may have learnt, chooses nothing: it is trained on if ``recipe.refit``.
+
+    Chance comes from ``seed`` alone: one machine gives one result, also where the run was killed and taken up again.
 
     Args:
         encoder: changed in place; give it one of its own.
@@ -89,41 +135,60 @@ def finetune(
         names: at least two.
         recipe: how.
         seed: of the adapter's first weights, the batches and dropout.
-        on_progress: told after every epoch.
+        warm: an earlier model of the same encoder and the same ``recipe.lora``.
+        around: what it may use besides.
 
     Raises:
-        TrainingError: a loss is not a number, or the encoder has no layers of the names to adapt.
+        TrainingError: a loss is not a number, memory ends, or the encoder has no layers of the names to adapt.
+        ModelError: the earlier model's adapter is another one.
     """
-    adapted = AdaptedEncoder(encoder, recipe.lora, seed=seed)
+    around = around or Surroundings()
+    adapted = AdaptedEncoder(encoder, recipe.lora, seed=seed, cache=around.cache, team=around.team)
     adapted.take_in([*train.texts, *dev.texts])
-    loop = _Loop(adapted, train, dev, names=names, recipe=recipe, seed=seed, on_progress=on_progress)
-    if len(dev.texts) < recipe.min_dev:
-        rows = loop.everything if recipe.refit else loop.train_rows
-        loop.choose_penalty(
-            rows, cut_folds(loop.targets[rows], folds=recipe.head.folds, rng=np.random.default_rng(seed))
-        )
-        curves, head = loop.run(rows, epochs=recipe.fixed_epochs, schedule=recipe.fixed_epochs)
-        return Finetuned(adapted, head, curves, recipe.fixed_epochs, loop.inverse_penalty, None)
-    loop.choose_penalty(loop.everything, [loop.dev_rows])
-    choice = loop.choose()
-    if recipe.refit:
-        _, head = loop.run(loop.everything, epochs=choice.epoch, schedule=recipe.epochs, done=0.5)
-    else:
-        adapted.restore(choice.adapter)
-        head = loop.fit(loop.train_rows, choice.epoch)
-    return Finetuned(adapted, head, choice.curves, choice.epoch, loop.inverse_penalty, choice.dev_logits)
+    loop = _Loop(adapted, train, dev, names=names, recipe=recipe, seed=seed, around=around)
+    if warm is not None:
+        return loop.train_warm(warm)
+    return loop.train_and_choose() if len(dev.texts) >= recipe.min_dev else loop.train_fixed()
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """One course from its start: ``rows`` of each epoch of the whole schedule, of which ``epochs`` are taken.
+
+    ``fitted`` are the rows that a logistic regression is fitted on after an epoch; None keeps the head trained along.
+    ``done`` and ``share`` say where its progress lies within the whole run's.
+    """
+
+    name: str
+    rows: Sequence[np.ndarray]
+    epochs: int
+    learning_rate: float
+    fitted: np.ndarray | None
+    is_measured: bool = False
+    done: float = 0.0
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
 class _Choice:
+    """The epoch to keep so far, what the model of that epoch says of dev, and every epoch's record."""
+
     epoch: int
-    adapter: "list[torch.Tensor]"
-    dev_logits: np.ndarray
     curves: tuple[Epoch, ...]
+    dev_logits: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class _Best:
+    """A choice and its weights."""
+
+    choice: _Choice
+    adapter: "list[torch.Tensor]"
+    head: Head
 
 
 class _Loop:
-    """Texts taken in, and the frozen features that every start needs, computed once for all runs."""
+    """Texts taken in, and the frozen features that every cold start needs, computed once for all phases."""
 
     def __init__(
         self,
@@ -134,168 +199,206 @@ class _Loop:
         names: Sequence[str],
         recipe: Recipe,
         seed: int,
-        on_progress: Progress | None,
+        around: Surroundings,
     ) -> None:
         place = {name: position for position, name in enumerate(names)}
-        self._adapted, self._recipe, self._seed, self._on_progress = adapted, recipe, seed, on_progress
-        self.targets = np.array([place[label] for label in (*train.labels, *dev.labels)])
+        self._adapted, self._recipe, self._seed, self._around = adapted, recipe, seed, around
+        self._targets = np.array([place[label] for label in (*train.labels, *dev.labels)])
         self._weights = np.array([*train.weights, *dev.weights], dtype=np.float64)
-        self._frozen = adapted.features()
-        self.everything = np.arange(len(self.targets))
-        self.train_rows, self.dev_rows = np.split(self.everything, [len(train.texts)])
-        self.inverse_penalty = math.nan
+        self._everything = np.arange(len(self._targets))
+        self._train_rows, self._dev_rows = np.split(self._everything, [len(train.texts)])
+        self._inverse_penalty = math.nan
+        self._in_bf16 = uses_bf16(recipe.precision, adapted.parameters[0].device.type)
+        self._stored = around.checkpoint.load() if around.checkpoint else None
 
-    def choose_penalty(self, rows: np.ndarray, held_out: Sequence[np.ndarray]) -> None:
-        """Set the penalty of every head from the frozen features of ``rows``; ``held_out`` counts within them."""
-        self.inverse_penalty = choose_penalty(
-            self._frozen[rows],
-            self.targets[rows],
-            self._weights[rows],
-            held_out=held_out,
-            recipe=self._recipe.head,
+    @cached_property
+    def _frozen(self) -> np.ndarray:
+        """The features of every row before any training, (n, d)."""
+        self._adapted.restore()
+        return self._adapted.features()
+
+    def train_fixed(self) -> Finetuned:
+        """Train for a fixed number of epochs: dev is too small to choose."""
+        recipe = self._recipe
+        rows = self._everything if recipe.refit else self._train_rows
+        rng = np.random.default_rng(self._seed)
+        self._choose_penalty(rows, cut_folds(self._targets[rows], folds=recipe.head.folds, rng=rng))
+        best = self._run(self._cold(FIXED, rows, schedule=recipe.fixed_epochs, epochs=recipe.fixed_epochs))
+        return self._finish(best, best.choice, len(rows))
+
+    def train_and_choose(self) -> Finetuned:
+        """Train on train, choose the epoch on dev, and train on both for as long where the recipe says so."""
+        recipe, rows = self._recipe, self._train_rows
+        self._choose_penalty(self._everything, [self._dev_rows])
+        share = 0.5 if recipe.refit else 1.0
+        choice = self._stored_choice()
+        if choice is None:
+            phase = self._cold(CHOOSE, rows, schedule=recipe.epochs, epochs=recipe.epochs)
+            best = self._run(replace(phase, is_measured=True, share=share))
+            choice = best.choice
+            if not recipe.refit:
+                return self._finish(best, choice, len(rows))
+        phase = self._cold(REFIT, self._everything, schedule=recipe.epochs, epochs=choice.epoch)
+        best = self._run(replace(phase, done=share, share=share), earlier=choice)
+        return self._finish(best, choice, len(self._everything))
+
+    def train_warm(self, warm: WarmStart) -> Finetuned:
+        """Train on what ``warm`` does not know and a part of what it does, from its weights on."""
+        about = self._recipe.warm
+        rows = self._everything if self._recipe.refit else self._train_rows
+        known, new = rows[warm.is_known[rows]], rows[~warm.is_known[rows]]
+        rng = np.random.default_rng(self._seed)
+        count = min(len(known), math.ceil(about.replay * len(new)))
+        drawn = [np.concatenate([new, rng.permutation(known)[:count]]) for _ in range(about.epochs)]
+        phase = _Phase(WARM, drawn, about.epochs if len(new) else 0, about.learning_rate, fitted=None)
+        best = self._run(phase, start=warm)
+        return self._finish(best, best.choice, len(new) + count)
+
+    def _finish(self, best: _Best, choice: _Choice, rows: int) -> Finetuned:
+        self._adapted.restore(best.adapter)
+        return Finetuned(
+            self._adapted, best.head, choice.curves, best.choice.epoch, self._inverse_penalty, choice.dev_logits, rows
         )
 
-    def choose(self) -> _Choice:
-        """Train on train, and return the best epoch on dev with its weights."""
-        in_bf16 = uses_bf16(self._recipe.precision, self._adapted.parameters[0].device.type)
-        best: _Choice | None = None
-        curves: list[Epoch] = []
-        for epoch, loss in self._epochs(self.train_rows, self._recipe.epochs):
-            head = self.fit(self.train_rows, epoch, in_bf16=in_bf16)
-            logits = apply_head(self._features(self.dev_rows, epoch, in_bf16=in_bf16), head)
-            curves.append(self._measure(epoch, loss, logits))
-            if best is None or _is_better(curves[-1], curves[best.epoch], start=curves[0]):
-                best = _Choice(epoch, self._adapted.state(), logits, ())
-            share = epoch / max(self._recipe.epochs, 1)
-            self._tell(share / 2 if self._recipe.refit else share, curves[-1])
-            if epoch - best.epoch >= self._recipe.patience:
-                break
-        assert best is not None  # noqa: S101  (epoch 0 always comes)
-        return replace(best, curves=tuple(curves))
+    def _cold(self, name: str, rows: np.ndarray, *, schedule: int, epochs: int) -> _Phase:
+        return _Phase(name, [rows] * schedule, epochs, self._recipe.learning_rate, fitted=rows)
 
-    def run(self, rows: np.ndarray, *, epochs: int, schedule: int, done: float = 0.0) -> tuple[tuple[Epoch, ...], Head]:
-        """Train on ``rows`` for the first ``epochs`` of a ``schedule`` of so many; return the curves and the last head.
+    def _choose_penalty(self, rows: np.ndarray, held_out: Sequence[np.ndarray]) -> None:
+        """Set the penalty of every head from the frozen features of ``rows``; ``held_out`` counts within them."""
+        self._inverse_penalty = choose_penalty(
+            self._frozen[rows], self._targets[rows], self._weights[rows], held_out=held_out, recipe=self._recipe.head
+        )
 
-        ``done`` is the share of the work that lies behind.
-        """
-        curves: list[Epoch] = []
-        for epoch, loss in self._epochs(rows, schedule):
-            curves.append(Epoch(epoch, loss, math.nan, math.nan))
-            self._tell(done + (1 - done) * (epoch / epochs if epochs else 1.0), curves[-1])
-            if epoch == epochs:
-                break
-        return tuple(curves), self.fit(rows, epochs)
+    def _run(self, phase: _Phase, *, start: WarmStart | None = None, earlier: _Choice | None = None) -> _Best:
+        """Train through ``phase`` and return what to keep; a checkpoint taken in it is gone on from."""
+        self._adapted.restore(self._adapted.arrange(start.adapter) if start else None)
+        head = start.head if start else self._fit(phase, 0)
+        course = self._course(phase, head)
+        best = self._resume(phase, course) or self._judge(phase, course, math.nan, None)
+        while course.epoch < phase.epochs and not self._is_stale(phase, best):
+            best = self._judge(phase, course, course.advance(self._ticker(phase, course)), best)
+            self._save(phase, course, best, earlier)
+        return best
 
-    def _epochs(self, rows: np.ndarray, epochs: int) -> Iterator[tuple[int, float]]:
-        """Train from the start; yield epoch and mean training loss, from epoch 0 (nothing trained yet, no loss)."""
-        import torch
-
-        self._adapted.restore()
-        yield 0, math.nan
-        if not epochs:
-            return
-        device = self._adapted.parameters[0].device
-        head = [torch.tensor(part, device=device, requires_grad=True) for part in self.fit(rows, 0)]
+    def _course(self, phase: _Phase, head: Head) -> Course:
         rng = np.random.default_rng(self._seed)
-        plans = [self._plan(rows, rng) for _ in range(epochs)]
-        step = _Step(self._adapted, head, self._recipe, steps=sum(len(plan) for plan in plans))
-        for epoch, plan in enumerate(plans, start=1):
-            with _seeded(self._seed + epoch):
-                losses = [step.take(batch, self.targets[batch], self._weights[batch]) for batch in plan]
-            loss = float(np.average(losses, weights=[len(batch) for batch in plan]))
-            if not math.isfinite(loss):
-                raise TrainingError(
-                    f"training needs a finite loss, found {loss} in epoch {epoch}: lower learning_rate, "
-                    "or set precision to fp32 in the recipe"
-                )
-            yield epoch, loss
+        batches = [self._cut(rows, rng) for rows in phase.rows]
+        plan = Plan(batches, self._targets, self._weights, phase.learning_rate, self._seed)
+        team = self._around.team
+        return Course(self._adapted, head, plan, self._recipe, team=team, tell=lambda text: self._tell(phase, 0, text))
+
+    def _cut(self, rows: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+        lengths = self._adapted.lengths[rows]
+        return [rows[batch] for batch in plan_batches(lengths, batch_tokens=self._recipe.batch_tokens, rng=rng)]
+
+    def _judge(self, phase: _Phase, course: Course, loss: float, best: _Best | None) -> _Best:
+        """Record the epoch that ``course`` has come to, and return it or ``best``, whichever is to be kept."""
+        curves = best.choice.curves if best else ()
+        is_last = course.epoch == phase.epochs
+        epoch, head, logits = Epoch(course.epoch, loss, math.nan, math.nan), course.head, None
+        if phase.fitted is not None and (phase.is_measured or is_last):
+            head = self._fit(phase, course.epoch, in_bf16=phase.is_measured and self._in_bf16)
+        if phase.is_measured:
+            logits = apply_head(self._features(self._dev_rows, course.epoch, in_bf16=self._in_bf16), head)
+            epoch = self._measure(course.epoch, loss, logits)
+        self._tell(phase, course.epoch, _describe(epoch))
+        curves = (*curves, epoch)
+        if best and phase.is_measured and not _is_better(epoch, curves[best.choice.epoch], start=curves[0]):
+            return replace(best, choice=replace(best.choice, curves=curves))
+        return _Best(_Choice(course.epoch, curves, logits), self._adapted.state(), head)
+
+    def _is_stale(self, phase: _Phase, best: _Best) -> bool:
+        behind = best.choice.curves[-1].epoch - best.choice.epoch
+        return phase.is_measured and behind >= self._recipe.patience
+
+    def _fit(self, phase: _Phase, epoch: int, *, in_bf16: bool = False) -> Head:
+        """Fit a head on the phase's rows as their features are now, ``epoch`` epochs in."""
+        assert phase.fitted is not None  # noqa: S101  (a phase without has a head to start from)
+        return fit_head(
+            self._features(phase.fitted, epoch, in_bf16=in_bf16),
+            self._targets[phase.fitted],
+            self._weights[phase.fitted],
+            inverse_penalty=self._inverse_penalty,
+            max_iterations=self._recipe.head.max_iterations,
+        )
 
     def _features(self, rows: np.ndarray, epoch: int, *, in_bf16: bool = False) -> np.ndarray:
         """Return the features of ``rows`` as they are now; those of epoch 0 are known."""
         return self._adapted.features(rows, in_bf16=in_bf16) if epoch else self._frozen[rows]
 
-    def fit(self, rows: np.ndarray, epoch: int, *, in_bf16: bool = False) -> Head:
-        """Fit a head on the features of ``rows`` as they are now, ``epoch`` epochs in."""
-        return fit_head(
-            self._features(rows, epoch, in_bf16=in_bf16),
-            self.targets[rows],
-            self._weights[rows],
-            inverse_penalty=self.inverse_penalty,
-            max_iterations=self._recipe.head.max_iterations,
-        )
-
-    def _plan(self, rows: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-        lengths = self._adapted.lengths[rows]
-        return [rows[batch] for batch in plan_batches(lengths, batch_tokens=self._recipe.batch_tokens, rng=rng)]
-
     def _measure(self, epoch: int, loss: float, logits: np.ndarray) -> Epoch:
-        targets = self.targets[self.dev_rows]
+        targets = self._targets[self._dev_rows]
         return Epoch(epoch, loss, float((logits.argmax(axis=1) == targets).mean()), calibrated_loss(logits, targets))
 
-    def _tell(self, share: float, epoch: Epoch) -> None:
-        if self._on_progress:
-            loss = "the logistic regression" if epoch.epoch == 0 else f"training loss {epoch.train_loss:.3f}"
-            dev = "" if math.isnan(epoch.dev_accuracy) else f", dev accuracy {epoch.dev_accuracy:.1%}"
-            self._on_progress(share, f"epoch {epoch.epoch}: {loss}{dev}")
-
-
-class _Step:
-    """One gradient step after the other: AdamW, a linear warm-up and a linear decline to zero."""
-
-    def __init__(self, adapted: AdaptedEncoder, head: "list[torch.Tensor]", recipe: Recipe, *, steps: int) -> None:
+    def _save(self, phase: _Phase, course: Course, best: _Best, earlier: _Choice | None) -> None:
+        """Keep how far the run has come; a full disk ends no training."""
         import torch
 
-        self._adapted, self._head, self._recipe = adapted, head, recipe
-        groups = [
-            {"params": adapted.parameters, "lr": recipe.learning_rate},
-            {"params": head, "lr": recipe.head_learning_rate},
-        ]
-        self._optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
-        warmup = max(1.0, recipe.warmup_share * steps)
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer, lambda step: min((step + 1) / warmup, (steps - step) / steps)
-        )
-        self._device = head[0].device
-        self._in_bf16 = uses_bf16(recipe.precision, self._device.type)
+        checkpoint = self._around.checkpoint
+        if checkpoint is None or not self._around.team.is_first:
+            return
+        now = course.saved()
+        weights = [*best.adapter, *map(torch.from_numpy, best.head)]
+        kept = Saved(now.tensors | stack("best", weights), now.state | {"phase": phase.name})
+        for name, choice in (("best", best.choice), ("earlier", earlier)):
+            kept = _with_choice(kept, name, choice) if choice else kept
+        with suppress(OSError):
+            checkpoint.save(kept)
 
-    def take(self, rows: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
-        """Take a step on ``rows`` and return their loss before it, in nats."""
-        import torch
+    def _resume(self, phase: _Phase, course: Course) -> _Best | None:
+        """Put ``course`` where the checkpoint was taken; None where there is none of this phase."""
+        if self._stored is None or self._stored.state["phase"] != phase.name:
+            return None
+        course.resume(self._stored)
+        *adapter, weight, bias = unstack("best", self._stored.tensors)
+        self._tell(phase, course.epoch, f"going on from the checkpoint of epoch {course.epoch}")
+        return _Best(_choice_of(self._stored, "best"), adapter, (weight.numpy(), bias.numpy()))
 
-        wanted = torch.as_tensor(targets, device=self._device)
-        weight = torch.as_tensor(weights, dtype=torch.float32, device=self._device)
-        self._adapted.adapter.train()
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._in_bf16):
-            features = self._adapted.encode(rows)
-        logits = features @ self._head[0].T + self._head[1]
-        losses = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
-        loss = (losses * weight).sum() / weight.sum()
-        self._optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._adapted.parameters, self._recipe.max_gradient_norm)
-        self._optimizer.step()
-        self._schedule.step()
-        return loss.item()
+    def _stored_choice(self) -> _Choice | None:
+        """Return what was chosen, where the run was killed after that."""
+        is_later = self._stored is not None and self._stored.state["phase"] == REFIT
+        return _choice_of(self._stored, "earlier") if self._stored and is_later else None
+
+    def _ticker(self, phase: _Phase, course: Course) -> Callable[[float, float], None]:
+        """Return what tells of loss, pace and time left within an epoch, every few seconds."""
+        began = told = time.monotonic()
+        texts = len(phase.rows[course.epoch])
+
+        def tick(share: float, loss: float) -> None:
+            nonlocal told
+            if (now := time.monotonic()) - told < _TOLD_SECONDS:
+                return
+            told = now
+            pace = share * texts / (now - began)
+            left = texts * (phase.epochs - course.epoch - share) / pace
+            self._tell(phase, course.epoch + share, f"loss {loss:.3f}, {pace:,.0f} texts/s, {left:.0f} s left")
+
+        return tick
+
+    def _tell(self, phase: _Phase, epoch: float, text: str) -> None:
+        if self._around.on_progress and self._around.team.is_first:
+            done = epoch / phase.epochs if phase.epochs else 1.0
+            self._around.on_progress(phase.done + phase.share * done, f"epoch {epoch:.3g}: {text}")
 
 
-def uses_bf16(precision: str, device: str) -> bool:
-    """Return whether to train in bf16; "auto" asks the processor, not a clock, so that runs repeat."""
+def _with_choice(saved: Saved, name: str, choice: _Choice) -> Saved:
     import torch
 
-    if precision != "auto":
-        return precision == "bf16"
-    return torch.cuda.is_bf16_supported() if device == "cuda" else torch.cpu._is_avx512_bf16_supported()
+    about = {"epoch": choice.epoch, "curves": [asdict(epoch) for epoch in choice.curves]}
+    logits = {} if choice.dev_logits is None else {f"{name}_dev_logits": torch.from_numpy(choice.dev_logits)}
+    return Saved(saved.tensors | logits, saved.state | {name: about})
+
+
+def _choice_of(saved: Saved, name: str) -> _Choice:
+    about, logits = saved.state[name], saved.tensors.get(f"{name}_dev_logits")
+    curves = tuple(Epoch(**epoch) for epoch in about["curves"])
+    return _Choice(about["epoch"], curves, None if logits is None else logits.numpy())
 
 
 def _is_better(one: Epoch, other: Epoch, *, start: Epoch) -> bool:
     return one.dev_accuracy >= start.dev_accuracy and one.dev_loss < other.dev_loss
 
 
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Seed torch's own chance (dropout takes no other) inside the block, and put it back as it was after."""
-    import torch
-
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield
+def _describe(epoch: Epoch) -> str:
+    loss = "the start" if epoch.epoch == 0 else f"training loss {epoch.train_loss:.3f}"
+    return loss if math.isnan(epoch.dev_accuracy) else f"{loss}, dev accuracy {epoch.dev_accuracy:.1%}"

@@ -21,6 +21,7 @@ from labeling.errors import ModelError
 from training.encoder import Encoder, EncoderSpec
 
 if TYPE_CHECKING:
+    import torch
     from peft import PeftModel
     from transformers import PreTrainedModel
 
@@ -127,6 +128,23 @@ def load_head(folder: Path, model: ModelDescription, dimension: int) -> tuple[np
             f"found {weight.shape}: train again"
         )
     return weight, bias
+
+
+def load_adapter(folder: Path) -> "dict[str, torch.Tensor]":
+    """Return the adapter's weights under PEFT's names.
+
+    Raises:
+        ModelError: the adapter is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(folder / ADAPTER / "adapter_model.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"the adapter in {folder} is missing or damaged ({type(error).__name__}): train from scratch"
+        ) from error
 
 
 def load_merged(folder: Path, encoder: Encoder) -> "PreTrainedModel":

@@ -34,6 +34,21 @@ class LoraRecipe(Config):
     target_modules: tuple[str, ...] = Field(min_length=1)
 
 
+class WarmRecipe(Config):
+    """A retrain that goes on from the champion's weights, where no more than ``most_new`` of the labels are new to it.
+
+    Each of ``epochs`` goes through the labels that the champion does not know and ``replay`` times as many that it
+    does. Of ``cold_every`` trainings of a task one is from scratch, to show what the others may have lost; 1 makes
+    every one of them so.
+    """
+
+    most_new: float = Field(ge=0, le=1)
+    epochs: int = Field(ge=1, le=100)
+    replay: float = Field(ge=0)
+    learning_rate: float = Field(gt=0)
+    cold_every: int = Field(ge=1)
+
+
 class Recipe(Config):
     """How to train.
 
@@ -46,6 +61,7 @@ class Recipe(Config):
     encoder: EncoderSpec
     head: HeadRecipe
     lora: LoraRecipe
+    warm: WarmRecipe
     epochs: int = Field(ge=0, le=1000)
     patience: int = Field(ge=1)
     fixed_epochs: int = Field(ge=0, le=1000)

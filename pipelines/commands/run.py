@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,6 +40,7 @@ _NEXT = {
     Job.MAINTAIN: ("`cxloop status`",),
 }
 _LOOK_SECONDS = 0.5
+_NEWEST = 5
 _DIGEST_LENGTH = 12
 _FACT_LENGTH = 60
 
@@ -61,13 +63,16 @@ def run(
     say_next(*_NEXT[job])
 
 
-def run_here(job: str, home: "Home", *, ops: dict[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+def run_here(
+    job: str, home: "Home", *, ops: dict[str, Any] | None = None, assets: Sequence[str] | None = None
+) -> dict[str, dict[str, Any]]:
     """Run one job in this process, shown on standard error while it runs; return each asset's facts by name.
 
     Args:
         job: its name without ``_job``.
         home: whose loop; held for as long as the job runs.
         ops: configuration by op.
+        assets: which of its assets to make, all by default.
     """
     from assets.settings import load_settings
     from pipelines.running import Runner, facts_of, open_instance, told_when_full
@@ -82,7 +87,7 @@ def run_here(job: str, home: "Home", *, ops: dict[str, Any] | None = None) -> di
         _desk(job, home, settings, shown),
         _Watch(job, instance, shown),
     ):
-        done = Runner(home, instance).run(f"{job}_job", ops=ops)
+        done = Runner(home, instance).run(f"{job}_job", ops=ops, assets=assets)
     return facts_of(done.all_events)
 
 
@@ -96,7 +101,7 @@ def _desk(job: str, home: "Home", settings: "Settings", shown: "Status") -> Abst
 
 
 class _Watch:
-    """Shows the steps of the run that began last, for as long as the block lasts."""
+    """Shows the step of the run that began last, and what it says of its progress, for as long as the block lasts."""
 
     def __init__(self, job: str, instance: "dg.DagsterInstance", shown: "Status") -> None:
         self._job, self._instance, self._shown = job, instance, shown
@@ -112,10 +117,15 @@ class _Watch:
 
     def _look(self) -> None:
         while not self._over.wait(_LOOK_SECONDS):
-            runs = self._instance.get_runs(limit=1)
-            steps = [found.step_key for found in self._instance.get_run_step_stats(runs[0].run_id)] if runs else []
-            if steps:
-                self._shown.update(f"{self._job}: {steps[-1]}")
+            for run in self._instance.get_runs(limit=1):
+                newest = self._instance.get_records_for_run(run.run_id, limit=_NEWEST, ascending=False).records
+                self._show([record.event_log_entry for record in newest if record.event_log_entry.step_key])
+
+    def _show(self, entries: "list[dg.EventLogEntry]") -> None:
+        """Show the step of the newest of ``entries``, and what a step said last."""
+        if entries:
+            told = next((entry.user_message for entry in entries if not entry.is_dagster_event), "")
+            self._shown.update(f"{self._job}: {entries[0].step_key}{told and f' · {told}'}")
 
 
 def _brief(value: object) -> str:

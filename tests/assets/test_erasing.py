@@ -17,6 +17,7 @@ from assets.feedback import take_in
 from assets.maintenance import maintain_job
 from assets.retention import keep_to_periods
 from assets.settings import load_settings
+from assets.training import open_activations
 from labeling import tables as t
 from labeling.desk.cases import build_cases, review_rows
 from labeling.desk.fake import FakeReviewDesk
@@ -182,6 +183,21 @@ def test_a_customer_is_gone_from_every_table_and_from_the_desk(lived_in, desk):
     assert lived_in.tables.read(t.FEATURES).height == 2
 
 
+def test_what_training_kept_between_runs_goes_as_a_whole(lived_in):
+    assert keep_activations(lived_in, "hello there")
+    run(lived_in)
+    assert not lived_in.home.training.exists()
+
+
+def keep_activations(stocked: StockedHome, *texts: str) -> list[Path]:
+    """Keep what a frozen layer might say of ``texts``; return the files of the cache."""
+    import torch
+
+    cache = open_activations(stocked.loop)
+    cache.keep("e" * 64, 3, {name: torch.zeros((2, 4), dtype=torch.float16) for name in cache.digests(texts)})
+    return sorted((stocked.home.training / "activations").glob("*/*.safetensors"))
+
+
 def test_no_byte_under_the_home_holds_the_person_s_words_or_id(lived_in):
     home = lived_in.home.path
     assert files_with(home, WORD)
@@ -232,7 +248,7 @@ def test_killed_before_any_step_the_same_command_completes_it(lived_in, tmp_path
     shutil.copytree(lived_in.home.path, pristine)
     steps = steps_of(lived_in)
     wanted, rows = contents(lived_in), lived_in.loop.open_ledger().entries(ERASURE)[0].body["rows"]
-    assert len(steps) == 30
+    assert len(steps) == 31
     alike = [number for number, step in enumerate(steps) if step.startswith("removing the files")]
     for number in sorted(set(range(len(steps))) - set(alike[1:-1])):
         shutil.rmtree(lived_in.home.path)
@@ -443,10 +459,13 @@ def test_rows_past_their_period_go_with_all_that_hangs_on_them(lived_in, desk):
     )
     assert "case-o1" in send(lived_in, desk)
     keep_for(lived_in, interactions=30)
+    [young] = keep_activations(lived_in, "hello there")
+    assert len(keep_activations(lived_in, "an old word")) == 2
     assert keep_to_periods(lived_in.loop) == {"review_queue": 1, "predictions": 1, "review_tasks": 1, "interactions": 1}
     assert keep_to_periods(lived_in.loop) == {}
     assert lived_in.tables.read(t.INTERACTIONS).height == 4
     assert lived_in.tables.read(t.PREDICTIONS).height == 4
+    assert keep_activations(lived_in) == [young]
     assert desk.remove(["case-o1"]) == 0
     keep_for(lived_in, interactions=0)
     assert keep_to_periods(lived_in.loop) == {}

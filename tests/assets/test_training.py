@@ -72,3 +72,58 @@ def test_the_same_labels_freeze_to_the_same_set_once(stocked, intent):
     assert sets[0] == sets[1]
     assert rows["training_set_id"].to_list() == [sets[0]] * 3
     assert sorted(rows["interaction_id"]) == ["a", "b", "c"]
+
+
+@pytest.fixture
+def train(stocked, intent):
+    """Return a function that trains intent by the smoke recipe; it returns the candidate's facts."""
+
+    def materialize(**config):
+        config = {"config": {"recipe": "smoke"} | config}
+        done = dg.materialize(
+            [dg.AssetSpec("labels"), *training_assets(intent)],
+            resources={"loop": stocked.loop},
+            instance=stocked.instance,
+            selection=dg.AssetSelection.groups("training"),
+            run_config={"ops": dict.fromkeys(("intent_training_set", "intent_candidate"), config)},
+        )
+        [made] = done.asset_materializations_for_node("intent_candidate")
+        return {key: found.value for key, found in made.metadata.items()}
+
+    return materialize
+
+
+def test_a_retrain_goes_on_from_the_champion_until_it_is_time_for_a_cold_one(stocked, intent, train):
+    one, two = intent.label_names[:2]
+    registry = stocked.loop.open_registry()
+
+    def settle(*numbers):
+        names = [f"message-{number}" for number in numbers]
+        stocked.interactions(*names)
+        stocked.labels({name: (one, two)[number % 2] for name, number in zip(names, numbers, strict=True)})
+
+    def crown(version):
+        registry.set_alias("cxloop-intent", "champion", version)
+
+    settle(*range(20))
+    first = train()
+    assert (first["version"], first["start"]) == ("1", "cold")
+    assert train()["version"] == "1"
+    settle(20, 21)
+    crown("1")
+    assert train()["start"] == "warm"
+    assert train(from_scratch=True)["start"] == "cold"
+    crown("2")
+    settle(22)
+    assert train()["start"] == "warm"
+    settle(23)
+    assert train()["start"] == "cold"  # smoke.yaml: one of two
+    assert [version.tags["cxloop.start"] for version in registry.versions("cxloop-intent")] == [
+        "cold",
+        "warm",
+        "cold",
+        "warm",
+        "cold",
+    ]
+    assert len(list((stocked.home.training / "activations").glob("*/*.safetensors"))) == 4
+    assert not list((stocked.home.training / "runs").glob("*"))

@@ -3,6 +3,7 @@ import pytest
 
 from labeling.errors import TrainingError
 from tests.training.parts import TEXTS
+from training.activations import ActivationCache
 from training.adapter import AdaptedEncoder
 from training.encoder import EncoderSpec, load_encoder
 from training.features import embed_texts
@@ -11,8 +12,12 @@ from training.recipe import LoraRecipe
 LORA = LoraRecipe(rank=2, alpha=4, dropout=0.0, layers=2, target_modules=("query",))
 
 
-def adapt(lora=LORA, *, spec=None, seed=0):
-    return AdaptedEncoder(load_encoder(spec or EncoderSpec()), lora, seed=seed)
+CLOSE = 1e-4
+"""What is kept is rounded to float16."""
+
+
+def adapt(lora=LORA, *, spec=None, seed=0, cache=None):
+    return AdaptedEncoder(load_encoder(spec or EncoderSpec()), lora, seed=seed, cache=cache)
 
 
 def scramble(adapted):
@@ -25,14 +30,14 @@ def scramble(adapted):
 
 def full_pass(adapted, texts):
     """Return features of a pass through every layer, one text at a time, nothing kept."""
-    encoder = adapted._encoder
+    encoder = adapted.encoder
     return np.vstack([embed_texts(encoder, [text]) for text in texts])
 
 
 def test_a_new_adapter_changes_nothing(encoder):
     adapted = adapt()
     adapted.take_in(TEXTS)
-    assert np.allclose(adapted.features(), embed_texts(encoder, TEXTS), atol=1e-5)
+    assert np.allclose(adapted.features(), embed_texts(encoder, TEXTS), atol=CLOSE)
 
 
 @pytest.mark.parametrize("layers", [1, 3, 6, 99])
@@ -43,8 +48,23 @@ def test_what_is_kept_gives_what_a_full_pass_gives(layers):
     scramble(adapted)
     after = adapted.features()
     assert np.abs(after - before).max() > 1e-2
-    assert np.allclose(after, full_pass(adapted, TEXTS), atol=1e-5)
-    assert np.allclose(adapted.features(np.array([3, 0])), after[[3, 0]], atol=1e-5)
+    assert np.allclose(after, full_pass(adapted, TEXTS), atol=CLOSE)
+    assert np.allclose(adapted.features(np.array([3, 0])), after[[3, 0]], atol=CLOSE)
+
+
+def test_a_warm_cache_changes_no_feature(tmp_path):
+    cache = ActivationCache(tmp_path, key=b"key", max_bytes=10**9)
+    cold, half, warm = (adapt(cache=cache) for _ in range(3))
+    cold.take_in(TEXTS[:3])
+    half.take_in(TEXTS)
+    stored = sorted(tmp_path.glob("*/*"))
+    warm.take_in(TEXTS[::-1])
+    assert len(stored) == 2
+    assert sorted(tmp_path.glob("*/*")) == stored
+    alone = adapt()
+    alone.take_in(TEXTS)
+    assert np.allclose(warm.features()[::-1], half.features(), atol=1e-6)
+    assert np.allclose(half.features(), alone.features(), atol=CLOSE)
 
 
 def test_only_the_top_layers_are_adapted():
@@ -67,7 +87,7 @@ def test_an_encoder_of_another_build_works_without_keeping(tmp_path, encoder):
     adapted.take_in(TEXTS)
     scramble(adapted)
     assert adapted.features().shape == (len(TEXTS), 32)
-    assert np.allclose(adapted.features(), full_pass(adapted, TEXTS), atol=1e-5)
+    assert np.allclose(adapted.features(), full_pass(adapted, TEXTS), atol=CLOSE)
 
 
 def test_weights_are_put_back():

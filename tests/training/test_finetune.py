@@ -7,9 +7,12 @@ import pytest
 from labeling.config import load_config
 from labeling.errors import TrainingError
 from tests.training.parts import MESSAGES
+from training.adapter import AdaptedEncoder
+from training.checkpoint import Checkpoint
+from training.course import uses_bf16
 from training.encoder import EncoderSpec, load_encoder
 from training.features import embed_texts
-from training.finetune import Examples, finetune, uses_bf16
+from training.finetune import Examples, Surroundings, WarmStart, finetune
 from training.heads import fit_head
 from training.recipe import Recipe
 
@@ -35,9 +38,17 @@ def examples(pairs, weight=1.0):
     return Examples([text for text, _ in pairs], [label for _, label in pairs], [weight] * len(pairs))
 
 
-def train(recipe=RECIPE, *, seed=0, pairs=TRAIN, dev=DEV, **more):
-    encoder = load_encoder(EncoderSpec(max_tokens=32))
-    return finetune(encoder, examples(pairs), examples(dev), names=NAMES, recipe=recipe, seed=seed, **more)
+def train(recipe=RECIPE, *, seed=0, pairs=TRAIN, dev=DEV, warm=None, **around):
+    return finetune(
+        load_encoder(EncoderSpec(max_tokens=32)),
+        examples(pairs),
+        examples(dev),
+        names=NAMES,
+        recipe=recipe,
+        seed=seed,
+        warm=warm,
+        around=Surroundings(**around),
+    )
 
 
 def change(**settings):
@@ -189,3 +200,115 @@ def test_the_precision_asked_for_is_used():
     assert uses_bf16("bf16", "cpu")
     assert not uses_bf16("fp32", "cpu")
     assert uses_bf16("auto", "cpu") == uses_bf16("auto", "cpu")
+
+
+class Killed(BaseException):
+    """What a test stops training with, at one message."""
+
+
+def killer(at):
+    heard = []
+
+    def listen(_, message):
+        heard.append(message)
+        if len(heard) == at:
+            raise Killed
+
+    return listen
+
+
+LEARNING = change(epochs=3, refit=True, learning_rate=1e-2, head_learning_rate=1e-2)
+"""Chooses epoch 2: seven messages, four of choosing and three of refitting."""
+
+
+@pytest.mark.parametrize("at", [1, 3, 5, 6, 7])
+def test_a_killed_training_goes_on_and_ends_alike(tmp_path, at, whole_refit):
+    with pytest.raises(Killed):
+        train(LEARNING, on_progress=killer(at), checkpoint=Checkpoint(tmp_path))
+    told = []
+    resumed = train(LEARNING, on_progress=lambda _, text: told.append(text), checkpoint=Checkpoint(tmp_path))
+    assert np.allclose(outcome(resumed), outcome(whole_refit), atol=1e-6)
+    assert np.allclose(resumed.dev_logits, whole_refit.dev_logits, atol=1e-5)
+    assert resumed.chosen_epoch == whole_refit.chosen_epoch == 2
+    assert [one.epoch for one in resumed.curves] == [one.epoch for one in whole_refit.curves]
+    assert any("going on from the checkpoint" in text for text in told) == (at != 1)
+
+
+@pytest.fixture(scope="module")
+def whole_refit():
+    return train(LEARNING)
+
+
+def test_a_damaged_checkpoint_is_left_aside(tmp_path, whole_refit):
+    with pytest.raises(Killed):
+        train(LEARNING, on_progress=killer(5), checkpoint=Checkpoint(tmp_path))
+    [tensors] = tmp_path.glob("*.safetensors")
+    content = bytearray(tensors.read_bytes())
+    content[-1] ^= 1
+    tensors.write_bytes(content)
+    assert Checkpoint(tmp_path).load() is None
+    assert np.allclose(outcome(train(LEARNING, checkpoint=Checkpoint(tmp_path))), outcome(whole_refit), atol=1e-6)
+
+
+def start_from(trained, known):
+    names = [
+        name.replace(".default", "") for name, one in trained.adapted.adapter.named_parameters() if one.requires_grad
+    ]
+    return WarmStart(dict(zip(names, trained.adapted.state(), strict=True)), trained.head, known)
+
+
+def test_a_warm_start_learns_what_is_new_from_where_the_earlier_model_stood():
+    recipe = change(min_dev=99, fixed_epochs=2, refit=True)
+    earlier = train(recipe, pairs=TRAIN[:-4], dev=[])
+    nothing_new = train(recipe, warm=start_from(earlier, np.full(len(TRAIN), True)), dev=[])
+    assert np.array_equal(outcome(nothing_new), outcome(earlier))
+    assert nothing_new.trained_rows == 0
+    known = np.arange(len(TRAIN)) < len(TRAIN) - 4
+    warm = train(recipe, warm=start_from(earlier, known), dev=[])
+    assert warm.trained_rows == 4 + min(len(TRAIN) - 4, 5 * 4)
+    assert 0 < np.abs(outcome(warm) - outcome(earlier)).max() < 0.2
+    assert math.isnan(warm.inverse_penalty)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"epochs": 1}, {"replay": 0.0}, {"learning_rate": 1e-5}], ids=lambda one: next(iter(one))
+)
+def test_every_setting_of_a_warm_start_changes_the_model(setting):
+    recipe = change(min_dev=99, fixed_epochs=1, refit=True)
+    earlier = train(recipe, pairs=TRAIN[:-4], dev=[])
+    known = np.arange(len(TRAIN)) < len(TRAIN) - 4
+    changed = recipe.model_copy(update={"warm": recipe.warm.model_copy(update=setting)})
+    one, other = (train(which, warm=start_from(earlier, known), dev=[]) for which in (recipe, changed))
+    assert not np.array_equal(outcome(one), outcome(other))
+
+
+def cramp(monkeypatch, most):
+    """Let memory end where a training batch has more than ``most`` texts, and let no chance tell batches apart."""
+    import torch
+
+    encode = AdaptedEncoder.encode
+
+    def cramped(self, rows):
+        if self.adapter.training and len(rows) > most:
+            raise torch.OutOfMemoryError("no more memory")
+        self.adapter.eval()
+        return encode(self, rows)
+
+    monkeypatch.setattr(AdaptedEncoder, "encode", cramped)
+
+
+def test_a_batch_that_memory_cannot_hold_is_taken_in_parts(monkeypatch):
+    told, recipe = [], change(epochs=1, fixed_epochs=1, min_dev=99)
+    with monkeypatch.context() as roomy:
+        cramp(roomy, 1000)
+        whole = train(recipe)
+    cramp(monkeypatch, 2)
+    cut = train(recipe, on_progress=lambda _, text: told.append(text))
+    assert np.allclose(outcome(cut), outcome(whole), atol=1e-3)
+    assert any("each batch is now taken in" in text for text in told)
+
+
+def test_a_text_that_memory_cannot_hold_ends_it(monkeypatch):
+    cramp(monkeypatch, 0)
+    with pytest.raises(TrainingError, match="needs memory for a part of 1 texts"):
+        train(change(epochs=1, fixed_epochs=1, min_dev=99))
