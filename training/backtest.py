@@ -10,15 +10,7 @@ from labeling.selection.diversity import pick_badge
 from labeling.selection.strategy import pick_batch
 from labeling.selection.uncertainty import measure_margin
 from training.batches import Progress
-from training.graph_head import (
-    GraphHead,
-    Probe,
-    TextGraph,
-    build_text_graph,
-    choose_plain_weight,
-    fit_graph_head,
-    fit_probe,
-)
+from training.graph_head import Probe, TextGraph, build_text_graph, fit_graph_head, fit_probe
 from training.learning_curve import LEVELS, Curve
 
 UNIFORM: Final = "uniform"
@@ -27,9 +19,6 @@ _GROWTH: Final = 1.1
 
 _SETTLED: Final = 5
 """A curve ends once it has stayed above the highest level at so many budgets."""
-
-_RETUNE: Final = 1.25
-"""The graph head's mix is chosen anew when so many times as many texts are labelled."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +44,6 @@ class Play:
     rng: np.random.Generator
     rows: np.ndarray
     probabilities: np.ndarray | None = None
-    plain_weight: float = 0.0
-    tuned_at: int = 0
 
     @property
     def free(self) -> np.ndarray:
@@ -136,7 +123,7 @@ def measure_full(split: Split) -> float:
 
 
 def prepare_graph(split: Split, strategies: Sequence[str]) -> tuple[TextGraph, np.ndarray] | None:
-    """Return the graph of the pool and the test texts carried onto it, None where no strategy asks for it."""
+    """Return the graph of the pool and the test texts' views, None where no strategy asks for it."""
     if not any(STRATEGIES[name].uses_graph for name in strategies):
         return None
     graph = build_text_graph(split.features)
@@ -188,22 +175,14 @@ def _learn(play: Play, strategy: Strategy, carried: np.ndarray | None) -> float:
     """Fit the strategy's head on what is labelled, keep what it says of the pool, return its accuracy."""
     split = play.split
     if strategy.uses_graph and play.graph is not None and carried is not None:
-        head = _fit_graph(play, play.graph)
+        head = fit_graph_head(play.graph, play.rows, split.targets[play.rows], classes=split.classes)
         if strategy.asks_model:
-            play.probabilities = head.probabilities(split.features, play.graph.diffused)
-        return _accuracy(head.probabilities(split.test_features, carried), split)
+            play.probabilities = head.probabilities(play.graph.views)
+        return _accuracy(head.probabilities(carried), split)
     probe = fit_probe(split.features[play.rows], _columns(split.targets[play.rows], split.classes))
     if strategy.asks_model:
         play.probabilities = _said(probe, split.features, split.classes)
     return _accuracy(_said(probe, split.test_features, split.classes), split)
-
-
-def _fit_graph(play: Play, graph: TextGraph) -> GraphHead:
-    targets, classes = play.split.targets[play.rows], play.split.classes
-    if len(play.rows) >= _RETUNE * play.tuned_at:
-        play.plain_weight = choose_plain_weight(graph, play.rows, targets, classes=classes, rng=play.rng)
-        play.tuned_at = len(play.rows)
-    return fit_graph_head(graph, play.rows, targets, classes=classes, plain_weight=play.plain_weight)
 
 
 def _said(probe: Probe, features: np.ndarray, classes: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from labeling.selection.neighbours import (
     name_copies,
     unit,
 )
-from training.heads import Head, apply_head, calibrated_loss, cut_folds, fit_head
+from training.heads import Head, apply_head, fit_head
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -27,54 +27,66 @@ within a point of the best with two labels an intent (development data)."""
 _SMOOTH_PENALTY: Final = 100.0
 """Diffused features hold less noise and bear a freer fit."""
 
-_KEEP: Final = 0.1
-"""How much of its own feature a text keeps at each step: 0.03 to 0.3 were tried; 0.1 is best from two labels an intent
-up, and the mix mends what more of it would do with many labels."""
+_DIFFUSIONS: Final = ((0.1, 10), (0.5, 3))
+"""How much of its own feature a text keeps at each step, and how many steps: far, which is best from two labels an
+intent up, and near, which is best from seven up; the mix with plain features mends the rest."""
 
-_STEPS: Final = 10
 _ITERATIONS: Final = 200
-_FOLDS: Final = 3
-_PLAIN_WEIGHTS: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 1000.0)
-"""What a plain log-probability may weigh beside a smooth one; the last is the plain one alone."""
-
-_FIRST_WEIGHT: Final = 0.5
-"""Its weight while too few labels are there to choose one."""
+_FLATTENING: Final = 2.0
+"""What the sum of three log-probabilities is divided by: their mean would be too unsure with many labels, so that many
+small doubts outweighed the great ones when texts are chosen; their sum too sure with few."""
 
 _UNSEEN: Final = -30.0
 """The log-probability of a label that no text has yet."""
 
 
 @dataclass(frozen=True)
+class Diffusion:
+    """The features of a pool's different texts, diffused in so many steps.
+
+    ``keep`` is how much of its own feature a text keeps at each step; ``before_last`` (m, d), of the m different texts,
+    is what a new text takes its neighbours' features from; ``centre`` (d,) is taken from what comes out.
+    """
+
+    keep: float
+    before_last: np.ndarray
+    centre: np.ndarray
+
+    def step(self, features: np.ndarray, around: np.ndarray) -> np.ndarray:
+        """Return diffused features of length 1 from features and their neighbours' means, (q, d) each."""
+        return unit(self.keep * features + (1 - self.keep) * around - self.centre)
+
+
+@dataclass(frozen=True)
 class TextGraph:
     """A pool of texts, and their features diffused over the graph of their nearest neighbours.
 
-    ``features`` (n, d) as given; ``diffused`` (n, d) of length 1. ``before_last`` (m, d), of the m different texts, is
-    what a new text takes its neighbours' features from.
+    ``views`` (v, n, d), rows of length 1: the features as given, then diffused in each way of ``diffusions``.
+    ``places`` (m, d) are the m different texts, among which the neighbours of a new one are found.
     """
 
-    features: np.ndarray
-    diffused: np.ndarray
-    before_last: np.ndarray
-    centre: np.ndarray
+    views: np.ndarray
+    diffusions: tuple[Diffusion, ...]
     whitening: Whitening
     places: np.ndarray
 
     def carry(self, features: np.ndarray) -> np.ndarray:
-        """Return the diffused features of texts that are not of the pool, (q, d), from their features (q, d)."""
+        """Return the views (v, q, d) of texts that are not of the pool, from their features (q, d)."""
         nearest, distances = find_neighbours(self.whitening.apply(features), self.places, NEIGHBOURS)
         weights = np.exp(-distances / np.maximum(distances[:, -1:], 1e-6))
         weights /= weights.sum(axis=1, keepdims=True)
-        around = np.einsum("qk,qkd->qd", weights, self.before_last[nearest])
-        return unit(_KEEP * features + (1 - _KEEP) * around - self.centre)
+        around = (np.einsum("qk,qkd->qd", weights, way.before_last[nearest]) for way in self.diffusions)
+        diffused = [way.step(features, means) for way, means in zip(self.diffusions, around, strict=True)]
+        return np.stack([features, *diffused])
 
 
 def build_text_graph(features: np.ndarray) -> TextGraph:
     """Diffuse the features of a pool over its graph of nearest neighbours.
 
     Personalised PageRank of features (Gasteiger et al., 2019; as features before a linear model, Wu et al., 2019): each
-    step a text keeps ``_KEEP`` of its own feature and takes the rest from its neighbours, so that texts of one
+    step a text keeps a share of its own feature and takes the rest from its neighbours, so that texts of one
     neighbourhood come to lie together, whatever their label is called. Done once a pool; labels only move the linear
-    model on top.
+    models on top.
 
     Args:
         features: (n, d) float32, each of length 1; n >= 2. Copies count as one text.
@@ -85,11 +97,16 @@ def build_text_graph(features: np.ndarray) -> TextGraph:
     whitening = fit_whitening(distinct)
     places = whitening.apply(distinct)
     average = _average_neighbours(link_neighbours(places))
+    ways = tuple(_diffuse(distinct, average, keep=keep, steps=steps) for keep, steps in _DIFFUSIONS)
+    views = [way.step(distinct, average @ way.before_last)[copies] for way in ways]
+    return TextGraph(np.stack([features, *views]), ways, whitening, places)
+
+
+def _diffuse(distinct: np.ndarray, average: "csr_matrix", *, keep: float, steps: int) -> Diffusion:
     before = after = distinct
-    for _ in range(_STEPS):
-        before, after = after, _KEEP * distinct + (1 - _KEEP) * (average @ after)
-    centre = after.mean(axis=0)
-    return TextGraph(features, unit(after - centre)[copies], before, centre, whitening, places)
+    for _ in range(steps):
+        before, after = after, keep * distinct + (1 - keep) * (average @ after)
+    return Diffusion(keep, before, after.mean(axis=0))
 
 
 def _average_neighbours(links: "csr_matrix") -> "csr_matrix":
@@ -129,83 +146,34 @@ def fit_probe(features: np.ndarray, columns: np.ndarray, *, penalty: float = PLA
 
 @dataclass(frozen=True)
 class GraphHead:
-    """Two probes, on plain and on diffused features, and how much the plain one weighs beside the other.
+    """A probe on each view of a text, which are heard together.
 
     ``columns`` is the number of labels plus one: the last column is "outside every label".
     """
 
-    plain: Probe
-    smooth: Probe
-    plain_weight: float
+    probes: tuple[Probe, ...]
     columns: int
 
-    def probabilities(self, features: np.ndarray, diffused: np.ndarray) -> np.ndarray:
-        """Return (n, columns) rows that sum to 1, from plain and diffused features, (n, d) each."""
+    def probabilities(self, views: np.ndarray) -> np.ndarray:
+        """Return (n, columns) rows that sum to 1, from views (v, n, d)."""
         from scipy.special import softmax
 
-        smooth = self.smooth.log_probabilities(diffused, self.columns)
-        plain = self.plain.log_probabilities(features, self.columns)
-        return softmax((smooth + self.plain_weight * plain) / (1 + self.plain_weight), axis=1)
+        said = (probe.log_probabilities(view, self.columns) for probe, view in zip(self.probes, views, strict=True))
+        return softmax(sum(said) / _FLATTENING, axis=1)
 
 
-def fit_graph_head(
-    graph: TextGraph,
-    rows: np.ndarray,
-    targets: np.ndarray,
-    *,
-    classes: int,
-    plain_weight: float,
-) -> GraphHead:
-    """Fit both probes on the labelled rows of a pool.
+def fit_graph_head(graph: TextGraph, rows: np.ndarray, targets: np.ndarray, *, classes: int) -> GraphHead:
+    """Fit a probe on each view of the labelled rows of a pool.
 
     Args:
         graph: the pool.
         rows: (m,) which of its rows are labelled, m >= 1.
         targets: (m,) int label numbers, -1 outside every label, which is learnt like a label of its own.
         classes: how many labels there are.
-        plain_weight: see ``choose_plain_weight``.
     """
     columns = np.where(targets < 0, classes, targets)
-    plain = fit_probe(graph.features[rows], columns)
-    smooth = fit_probe(graph.diffused[rows], columns, penalty=_SMOOTH_PENALTY)
-    return GraphHead(plain, smooth, plain_weight, classes + 1)
-
-
-def choose_plain_weight(
-    graph: TextGraph, rows: np.ndarray, targets: np.ndarray, *, classes: int, rng: np.random.Generator
-) -> float:
-    """Return the weight of the plain probe that does best on labelled rows held out in turn.
-
-    A weight fixed for all data hurt where the graph misleads (spoken-style requests, sentiment), hence
-    cross-validation on the labelled texts: three folds, each label's only text in none.
-
-    Args:
-        graph: the pool.
-        rows: (m,) which of its rows are labelled.
-        targets: (m,) int label numbers, -1 outside every label.
-        classes: how many labels there are.
-        rng: cuts the folds.
-
-    Returns:
-        One of ``_PLAIN_WEIGHTS``; ``_FIRST_WEIGHT`` where fewer rows than labels can be held out.
-    """
-    columns = np.where(targets < 0, classes, targets)
-    parts = [part for part in cut_folds(columns, folds=_FOLDS, rng=rng) if len(part)]
-    if sum(map(len, parts)) < max(classes, _FOLDS):
-        return _FIRST_WEIGHT
-    held = np.concatenate(parts)
-    smooth, plain = [], []
-    for part in parts:
-        rest = np.setdiff1d(np.arange(len(rows)), part)
-        head = fit_graph_head(graph, rows[rest], targets[rest], classes=classes, plain_weight=0)
-        smooth.append(head.smooth.log_probabilities(graph.diffused[rows[part]], classes + 1))
-        plain.append(head.plain.log_probabilities(graph.features[rows[part]], classes + 1))
-    said, beside = np.vstack(smooth), np.vstack(plain)
-    losses = [_loss(said + weight * beside, columns[held]) for weight in _PLAIN_WEIGHTS]
-    return _PLAIN_WEIGHTS[int(np.argmin(losses))]
-
-
-def _loss(logits: np.ndarray, targets: np.ndarray) -> float:
-    """Return the share of wrong answers, and between equal shares the loss at its best temperature."""
-    wrong = float((logits.argmax(axis=1) != targets).mean())
-    return wrong + 1e-3 * calibrated_loss(logits, targets)
+    penalties = (PLAIN_PENALTY, *(_SMOOTH_PENALTY for _ in graph.diffusions))
+    probes = (
+        fit_probe(view[rows], columns, penalty=penalty) for view, penalty in zip(graph.views, penalties, strict=True)
+    )
+    return GraphHead(tuple(probes), classes + 1)
