@@ -14,13 +14,16 @@ from assets.resources import Loop
 from assets.review import labels
 from labeling import tables as t
 from labeling.digests import digest
-from labeling.errors import TrainingError
+from labeling.errors import TooFewLabels, TrainingError
 from labeling.taxonomy import Task
 from labeling.vocabulary import CANNOT_TELL, SILENCE
 from training.registry.registry import PARITY_TAG, PASSED, RunRecord, registered_name
 
 if TYPE_CHECKING:
     from training.candidate import Candidate
+
+LEFT_OUT: Final = "left_out"
+"""The metadata of a training set that counts, for each reason, the labels that could not be used."""
 
 PROBE: Final = ("Where is the parcel that I ordered?", "Thank you, that solved it!", "I want to cancel.", "hello??")
 """What a registered model is asked before and after it was stored: our words, nobody's message."""
@@ -78,20 +81,26 @@ def _freeze(loop: Loop, task: Task) -> dg.MaterializeResult:
     from training.training_set import freeze_training_set
 
     trainable = settled_labels(loop, task.name, lot="open").drop("text")
-    if trainable["label"].n_unique() < 2:
-        return dg.MaterializeResult(metadata={"training_set_id": "", "rows": trainable.height})
-    frozen = freeze_training_set(
-        trainable,
-        loop.tables.read(t.INTERACTIONS),
-        task=task,
-        key=loop.folder.key(),
-        dev_share=loop.settings.recipe.dev_share,
-        now=loop.now(),
-    )
+    try:
+        frozen = freeze_training_set(
+            trainable,
+            loop.tables.read(t.INTERACTIONS),
+            task=task,
+            key=loop.folder.key(),
+            dev_share=loop.settings.recipe.dev_share,
+            now=loop.now(),
+        )
+    except TooFewLabels as error:
+        return dg.MaterializeResult(metadata={"training_set_id": "", "rows": trainable.height, "waits_for": str(error)})
     loop.tables.merge(t.TRAINING_SETS, frozen.rows)
     classes = frozen.rows["label"].n_unique()
     return dg.MaterializeResult(
-        metadata={"training_set_id": frozen.training_set_id, "rows": frozen.rows.height, "classes": classes}
+        metadata={
+            "training_set_id": frozen.training_set_id,
+            "rows": frozen.rows.height,
+            "classes": classes,
+            LEFT_OUT: dg.MetadataValue.json(dict(frozen.left_out)),
+        }
     )
 
 
