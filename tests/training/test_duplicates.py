@@ -26,10 +26,18 @@ def groups_of(*texts):
 
 @pytest.mark.parametrize(
     "copy",
-    ["i lost my card!!", "I  lost\nmy card", "I lost my crad", "I lots my card", "I lost my cart", "I lst my card"],
+    ["i lost my card!!", "I  lost\nmy card", "I lots my card", "I lost my cart", "I lst my card", "Hi, I lost my card"],
 )
 def test_a_copy_is_found(copy):
     assert groups_of("I lost my card", "Where is my parcel?", copy) == [0, 1, 0]
+
+
+def test_of_short_texts_with_a_typo_nearly_all_are_found():
+    rng = np.random.default_rng(0)
+    texts = ["".join(rng.choice(list("abcdefghij klmnop"), size=24)).strip() for _ in range(500)]
+    typos = [f"{text[:9]}z{text[10:]}" for text in texts]
+    assert straddling(texts, typos).mean() > 0.98
+    assert not straddling(texts[:250], texts[250:]).any()
 
 
 @pytest.mark.parametrize("other", ["I found your cat", "My card was stolen", "Can I get a refund?", "hi", "", "👍"])
