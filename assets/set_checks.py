@@ -164,7 +164,7 @@ def compare_classes(rows: pl.DataFrame, champions: pl.DataFrame) -> Finding:
     table = both.select("now", "then").to_numpy() + 0.5
     now, then = (table / table.sum(axis=0)).T
     shifts = (now - then) * np.log(now / then)
-    index, chance = float(shifts.sum()), float(chi2_contingency(table)[1])
+    index, chance = float(shifts.sum()), float(chi2_contingency(table).pvalue)  # pyright: ignore[reportAttributeAccessIssue]
     seen = pl.DataFrame({"shift": [index if chance < _CHANCE else 0.0]})
     [unmet] = _unmet(seen, [_between("shift", None, MAX_SHIFT)])
     most = ", ".join(both["label"].gather(np.argsort(-shifts)[:3].tolist()))

@@ -118,10 +118,10 @@ def _cut(texts: list[str]) -> "csr_array":
         ngram_range=(3, 3),
         lowercase=False,
         binary=True,
-        norm=None,
+        norm=None,  # pyright: ignore[reportArgumentType]
         alternate_sign=False,
         n_features=_BUCKETS,
-        dtype=np.float32,
+        dtype=np.float32,  # pyright: ignore[reportArgumentType]
     )
     return csr_array(cutter.transform(f" {text}" for text in texts))
 
@@ -133,7 +133,7 @@ def _minima(pieces: "csr_array") -> np.ndarray:
     """
     rng = np.random.default_rng(0)
     factors, terms = rng.integers(1, 2**63, size=(2, _BANDS * _ROWS), dtype=np.uint64)
-    minima = np.empty((pieces.shape[0], _BANDS * _ROWS), dtype=np.uint32)
+    minima = np.empty((len(pieces.indptr) - 1, _BANDS * _ROWS), dtype=np.uint32)
     for start in range(0, len(minima), _BLOCK):
         block = pieces[start : start + _BLOCK]
         ids = block.indices.astype(np.uint64)

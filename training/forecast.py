@@ -61,7 +61,7 @@ def measure_curve(
         is_dev: which rows are measured on, (n,) bool; a dev row whose label a subset lacks counts as wrong.
         groups: of each row, (n,) int: a group enters a subset as a whole, so that copies do not pass for news. None
             where each row is its own.
-        sizes: numbers of labels; by default six, each 1.6 times the one before, up to the training rows or 5,000.
+        sizes: numbers of labels; by default six, each 1.4 times the one before, up to the training rows or 5,000.
         seeds: one order of the groups each.
 
     Returns:
@@ -81,8 +81,8 @@ def measure_curve(
 
 
 def plan_sizes(available: int) -> list[int]:
-    """Return up to six sizes, each 1.6 times the one before, the last being all rows that there are or 5,000."""
-    sizes = {int(min(available, _MOST_ROWS) / 1.6**step) for step in range(6)}
+    """Return up to six sizes, each 1.4 times the one before, the last being all rows that there are or 5,000."""
+    sizes = {int(min(available, _MOST_ROWS) / 1.4**step) for step in range(6)}
     return sorted(size for size in sizes if size >= 10)
 
 
