@@ -11,6 +11,7 @@ from assets.expectations import Rule, find_unmet
 from assets.feedback import UNREAD
 from assets.lineage import metadata_of
 from assets.resources import Loop
+from assets.set_checks import training_set_checks
 from assets.usual import find_unusual
 from labeling import tables as t
 from labeling.sources.table_map import FEEDBACK
@@ -25,7 +26,7 @@ def build_checks(taxonomy: Taxonomy) -> Sequence[dg.AssetChecksDefinition]:
     """Return every check: of what arrives, of each task's training set and candidate, and of the release."""
     return [
         *(check for table in FEEDBACK for check in (_quarantined_share(table), *_arrival_checks(table))),
-        *(check for task in taxonomy.task_names for check in (_audit_stays_out(task), _parity(task))),
+        *(check for task in taxonomy.tasks for check in (training_set_checks(task), _parity(task.name))),
         _gates_passed(),
     ]
 
@@ -86,25 +87,6 @@ def _arrival_checks(table: t.Table) -> list[dg.AssetChecksDefinition]:
         return dg.AssetCheckResult(passed=not repeated, metadata={"rows": rows.height, "repeated": len(repeated)})
 
     return [sources_read, arrivals_as_usual, ids_unique]
-
-
-def _audit_stays_out(task: str) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        name="audit_stays_out",
-        asset=f"{task}_training_set",
-        blocking=True,
-        description="No interaction of the audit lot stands in the training set.",
-    )
-    def check(context: dg.AssetCheckExecutionContext, loop: Loop) -> dg.AssetCheckResult:
-        frozen = metadata_of(context.instance, f"{task}_training_set").get("training_set_id", "")
-        rows = loop.tables.read(
-            t.TRAINING_SETS, columns=["interaction_id"], where=pl.col("training_set_id") == str(frozen)
-        )
-        audit = loop.tables.read(t.INTERACTIONS, columns=["interaction_id"], where=pl.col("lot") != "open")
-        leaked = rows.join(audit, on="interaction_id", how="semi").height
-        return dg.AssetCheckResult(passed=leaked == 0, metadata={"rows": rows.height, "of_the_audit_lot": leaked})
-
-    return check
 
 
 def _parity(task: str) -> dg.AssetChecksDefinition:

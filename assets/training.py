@@ -16,7 +16,7 @@ from assets.review import labels
 from assets.training_plots import confusion_document, training_plots
 from labeling import tables as t
 from labeling.digests import digest
-from labeling.errors import TrainingError
+from labeling.errors import TooFewLabels, TrainingError
 from labeling.taxonomy import Task
 from labeling.vocabulary import CANNOT_TELL, SILENCE
 from training.recipe import Recipe
@@ -26,12 +26,20 @@ if TYPE_CHECKING:
     from training.activations import ActivationCache
     from training.candidate import Candidate, Champion
     from training.finetune import Surroundings
+    from training.training_set import TrainingSet
 
 START_TAG: Final = "cxloop.start"
 """The tag that says whether a version went on from a champion ("warm") or began from scratch ("cold")."""
 
+LEFT_OUT: Final = "left_out"
+"""The metadata of a training set that counts, for each reason, the labels that could not be used."""
+
 PROBE: Final = ("Where is the parcel that I ordered?", "Thank you, that solved it!", "I want to cancel.", "hello??")
 """What a registered model is asked before and after it was stored: our words, nobody's message."""
+
+
+PACE_TAG: Final = "cxloop.texts_per_second"
+"""The tag that says how fast a version was trained: what a forecast of minutes is made from."""
 
 
 class TrainConfig(dg.Config):
@@ -100,24 +108,38 @@ def _waiting(task: Task) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"version": "", "waits_for": f"settled labels of two classes of {task.name}"})
 
 
-def _freeze(loop: Loop, task: Task, *, dev_share: float) -> dg.MaterializeResult:
+def freeze(loop: Loop, task: Task, *, dev_share: float) -> "TrainingSet":
+    """Return the labels of ``task`` that may train, frozen, and not stored.
+
+    Raises:
+        TooFewLabels: there are not two labels that can be trained on.
+    """
     from training.training_set import freeze_training_set
 
-    trainable = settled_labels(loop, task.name, lot="open").drop("text")
-    if trainable["label"].n_unique() < 2:
-        return dg.MaterializeResult(metadata={"training_set_id": "", "rows": trainable.height})
-    frozen = freeze_training_set(
-        trainable,
+    return freeze_training_set(
+        settled_labels(loop, task.name, lot="open").drop("text"),
         loop.tables.read(t.INTERACTIONS),
         task=task,
         key=loop.folder.key(),
         dev_share=dev_share,
         now=loop.now(),
     )
+
+
+def _freeze(loop: Loop, task: Task, *, dev_share: float) -> dg.MaterializeResult:
+    try:
+        frozen = freeze(loop, task, dev_share=dev_share)
+    except TooFewLabels as error:
+        return dg.MaterializeResult(metadata={"training_set_id": "", "waits_for": str(error)})
     loop.tables.merge(t.TRAINING_SETS, frozen.rows)
     classes = frozen.rows["label"].n_unique()
     return dg.MaterializeResult(
-        metadata={"training_set_id": frozen.training_set_id, "rows": frozen.rows.height, "classes": classes}
+        metadata={
+            "training_set_id": frozen.training_set_id,
+            "rows": frozen.rows.height,
+            "classes": classes,
+            LEFT_OUT: dg.MetadataValue.json(dict(frozen.left_out)),
+        }
     )
 
 
@@ -152,7 +174,8 @@ def _train(run: _Run) -> dg.MaterializeResult:
     found = registry.find(name, key=run.key)
     if found and found.tags.get(PARITY_TAG) == PASSED:
         return dg.MaterializeResult(metadata={"version": found.version, "training_set_id": run.training_set_id})
-    champion = _find_champion(run, registry)
+    fresh = run.config.from_scratch
+    champion = None if fresh else find_champion(run.loop, registry, run.task, run.recipe)
     around = _surroundings(run, champion[0] if champion else "")
     with tempfile.TemporaryDirectory(prefix="cxloop-candidate-") as parent:
         made = _fit(run, champion[1] if champion else None, around, Path(parent) / "model")
@@ -162,31 +185,38 @@ def _train(run: _Run) -> dg.MaterializeResult:
                 f"of {made.parity_gap:.3g}: train again, and report the recipe if it stays"
             )
         package = package_task_model(made.folder, Scorer.load(made.folder), probe=PROBE)
-        tags = {START_TAG: str(made.params["start"])}
+        tags = {START_TAG: str(made.params["start"]), PACE_TAG: f"{made.pace:.6g}"}
         done = registry.register(name, package, _record(run, made), key=run.key, tags=tags)
     if around.checkpoint:
         around.checkpoint.drop()
     return dg.MaterializeResult(metadata=_facts(run, made, done.version.version))
 
 
-def _find_champion(run: _Run, registry: ModelRegistry) -> "tuple[str, Champion] | None":
-    """Return the live version of the task, to go on from; None where there is none or it is time for a cold start."""
-    from training.candidate import COLD, Champion
-    from training.model_folder import load_description
+def find_champion(loop: Loop, registry: ModelRegistry, task: Task, recipe: Recipe) -> "tuple[str, Champion] | None":
+    """Return the live version of ``task``, to go on from; None where there is none, or it is time for a cold start."""
+    from training.candidate import COLD
 
-    name = registered_name(run.task.name)
+    name = registered_name(task.name)
     live = registry.alias(name, "champion")
     starts = [version.tags.get(START_TAG, COLD) for version in registry.versions(name)]
     since_cold = next((age for age, start in enumerate(reversed(starts)) if start == COLD), len(starts))
-    if live is None or run.config.from_scratch or since_cold + 1 >= run.recipe.warm.cold_every:
+    if live is None or since_cold + 1 >= recipe.warm.cold_every:
         return None
-    folder = registry.download(name, live)
-    learnt = run.loop.tables.read(
+    return live, open_champion(loop, registry, task, live)
+
+
+def open_champion(loop: Loop, registry: ModelRegistry, task: Task, version: str) -> "Champion":
+    """Return a registered version of ``task`` with what it was trained on."""
+    from training.candidate import Champion
+    from training.model_folder import load_description
+
+    folder = registry.download(registered_name(task.name), version)
+    learnt = loop.tables.read(
         t.TRAINING_SETS,
         columns=["text_digest", "label"],
         where=pl.col("training_set_id") == load_description(folder).training_set_id,
     )
-    return live, Champion(folder, frozenset(learnt.iter_rows()))
+    return Champion(folder, frozenset(learnt.iter_rows()))
 
 
 def _surroundings(run: _Run, champion: str) -> "Surroundings":
@@ -242,7 +272,7 @@ def _record(run: _Run, made: "Candidate") -> RunRecord:
         experiment=f"cxloop-{run.task.name}",
         name=f"{run.task.name}-{run.training_set_id[:12]}",
         params={name: str(value) for name, value in made.params.items()},
-        metrics={"temperature": made.temperature, "parity_gap": made.parity_gap},
+        metrics={"temperature": made.temperature, "parity_gap": made.parity_gap, "texts_per_second": made.pace},
         curves=curves,
         documents=confusion_document(made),
         dataset=(f"{run.task.name}_training_set", run.training_set_id),

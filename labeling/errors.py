@@ -69,6 +69,10 @@ class TrainingError(CxloopError):
     """A model cannot be trained on this training set, or training went wrong (a loss that is not a number)."""
 
 
+class TooFewLabels(TrainingError):
+    """Labels of fewer than two kinds are left to train on: no fault, there will be more."""
+
+
 class RegistryError(CxloopError):
     """The model registry cannot be reached, or lacks the version or alias that was asked for."""
 

@@ -266,6 +266,7 @@ FEATURES: Final = Table(
 TRAINING_SETS: Final = Table(
     "training_sets",
     key=("training_set_id", "interaction_id"),
+    version=2,
     schema={
         "training_set_id": pl.String,
         "task": pl.String,
@@ -275,9 +276,12 @@ TRAINING_SETS: Final = Table(
         "text_digest": pl.String,
         "split": pl.String,
         "frozen_at": TIME,
+        "group_digest": pl.String,
     },
 )
-"""``split`` is train or dev; ``weight`` is the label's confidence, in (0, 1]."""
+"""``split`` is train or dev; ``weight`` is the label's confidence, in (0, 1]. ``group_digest`` is the same for rows
+that belong together (copies, a conversation, a customer): the least text digest among them; null where a set is older
+than this column."""
 
 PARKED: Final = Table(
     "parked",

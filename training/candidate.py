@@ -1,6 +1,7 @@
 """Train one candidate: from a frozen training set to a model folder that was read back and compared."""
 
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import polars as pl
 
 from training.calibration import fit_temperature
 from training.encoder import Encoder, load_encoder
-from training.finetune import WARM, Epoch, Examples, Finetuned, Surroundings, WarmStart, finetune
+from training.finetune import WARM, Epoch, Examples, Finetuned, Surroundings, WarmStart, finetune, plan_texts
 from training.heads import apply_head
 from training.model_folder import ModelDescription, load_adapter, load_description, load_head, save_model
 from training.recipe import Recipe
@@ -42,7 +43,8 @@ class Candidate:
 
     ``params`` are the recipe's settings, flat, and what training found; ``parity_gap`` is the largest difference
     between a probability before saving and after loading, to be held against ``PARITY_TOLERANCE``. ``confusion`` counts
-    dev texts, true labels down and answers across, in the order of ``labels``; None where dev chose nothing.
+    dev texts, true labels down and answers across, in the order of ``labels``; None where dev chose nothing. ``pace``
+    is in texts a second: ``plan_texts`` over the time that training took.
     """
 
     folder: Path
@@ -53,6 +55,7 @@ class Candidate:
     params: dict[str, Any]
     parity_gap: float
     confusion: np.ndarray | None
+    pace: float
 
 
 def train_candidate(
@@ -94,7 +97,10 @@ def train_candidate(
     encoder = load_encoder(recipe.encoder, device=around.team.device)
     names = training_set.label_names
     warm = _warm_start(champion, training_set, encoder, recipe) if champion else None
+    began = time.monotonic()
     trained = finetune(encoder, train, dev, names=names, recipe=recipe, seed=seed, warm=warm, around=around)
+    new = int((~warm.is_known).sum()) if warm else None
+    pace = plan_texts(recipe, train=len(train.texts), dev=len(dev.texts), new=new) / (time.monotonic() - began)
     temperature, source = _find_temperature(trained, dev, calibrate, names)
     if source == "nothing" and warm and champion:
         temperature, source = load_description(champion.folder).temperature, "champion"
@@ -118,28 +124,35 @@ def train_candidate(
     }
     confusion = _count_confusion(trained, dev, names)
     params |= {name: getattr(trained, name) for name in ("chosen_epoch", "inverse_penalty", "trained_rows")}
-    return Candidate(folder, names, temperature, trained.chosen_epoch, trained.curves, params, gap, confusion)
+    return Candidate(folder, names, temperature, trained.chosen_epoch, trained.curves, params, gap, confusion, pace)
+
+
+def would_start_warm(champion: Champion, training_set: TrainingSet, recipe: Recipe) -> bool:
+    """Whether training goes on from ``champion``: the same adapter and labels, and most of the set known to it."""
+    about = load_description(champion.folder)
+    is_alike = (
+        about.encoder == recipe.encoder
+        and about.recipe.get("lora") == recipe.lora.model_dump(mode="json")
+        and set(about.labels) == set(training_set.label_names)
+    )
+    return is_alike and bool((~_are_known(champion, training_set)).mean() <= recipe.warm.most_new)
+
+
+def _are_known(champion: Champion, training_set: TrainingSet) -> np.ndarray:
+    """Return which texts of the set, train before dev, the champion was trained on with the label that they have."""
+    rows = pl.concat(training_set.rows.filter(pl.col("split") == split) for split in ("train", "dev"))
+    pairs = rows.select("text_digest", "label").iter_rows()
+    return np.fromiter((pair in champion.known for pair in pairs), dtype=bool, count=rows.height)
 
 
 def _warm_start(champion: Champion, training_set: TrainingSet, encoder: Encoder, recipe: Recipe) -> WarmStart | None:
-    """Return the champion's weights and what it knows of the set; None where it is another kind of model."""
-    about, names = load_description(champion.folder), training_set.label_names
-    is_alike = (
-        about.encoder_digest == encoder.digest
-        and about.recipe.get("lora") == recipe.lora.model_dump(mode="json")
-        and set(about.labels) == set(names)
-    )
-    if not is_alike:
+    """Return the champion's weights and what it knows of the set; None where training must start from scratch."""
+    about = load_description(champion.folder)
+    if about.encoder_digest != encoder.digest or not would_start_warm(champion, training_set, recipe):
         return None
     weight, bias = load_head(champion.folder, about, encoder.dimension)
-    order = [about.labels.index(name) for name in names]
-    rows = pl.concat(training_set.rows.filter(pl.col("split") == split) for split in ("train", "dev"))
-    is_known = np.array(
-        [pair in champion.known for pair in rows.select("text_digest", "label").iter_rows()], dtype=bool
-    )
-    if (~is_known).mean() > recipe.warm.most_new:
-        return None
-    return WarmStart(load_adapter(champion.folder), (weight[order], bias[order]), is_known)
+    order = [about.labels.index(name) for name in training_set.label_names]
+    return WarmStart(load_adapter(champion.folder), (weight[order], bias[order]), _are_known(champion, training_set))
 
 
 def _count_confusion(trained: Finetuned, dev: Examples, names: Sequence[str]) -> np.ndarray | None:

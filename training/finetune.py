@@ -151,6 +151,23 @@ def finetune(
     return loop.train_and_choose() if len(dev.texts) >= recipe.min_dev else loop.train_fixed()
 
 
+def plan_texts(recipe: Recipe, *, train: int, dev: int, new: int | None = None) -> int:
+    """Return how many texts a training takes steps on, all epochs together, if none of them is spared.
+
+    Args:
+        recipe: how.
+        train: texts of the training split.
+        dev: texts of the development split.
+        new: of all, how many a champion to go on from does not know; None for a training from scratch.
+    """
+    whole = train + dev if recipe.refit else train
+    if new is not None:
+        return recipe.warm.epochs * (new + min(whole - new, math.ceil(recipe.warm.replay * new)))
+    if dev < recipe.min_dev:
+        return recipe.fixed_epochs * whole
+    return recipe.epochs * (train + (whole if recipe.refit else 0))
+
+
 @dataclass(frozen=True)
 class _Phase:
     """One course from its start: ``rows`` of each epoch of the whole schedule, of which ``epochs`` are taken.

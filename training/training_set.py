@@ -1,19 +1,20 @@
 """Settled labels become a frozen, named training set, split so that nothing of dev is known from train."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 
 from labeling.delta import Tables
 from labeling.digests import digest, keyed_digest
-from labeling.errors import TrainingError
+from labeling.errors import TooFewLabels, TrainingError
 from labeling.tables import TRAINING_SETS
 from labeling.taxonomy import Task
 from labeling.vocabulary import CANNOT_TELL
+from training.duplicates import group_rows, link_near, plain
 from training.features import digest_text
 
 if TYPE_CHECKING:
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 
 _LARGE_GROUP_SHARE = 0.05
 """A group with more than this share of the labels trains: one such group in dev would be most of it."""
+
+EMPTY: Final = "text empty"
+UNKNOWN: Final = "label outside the taxonomy"
+GONE: Final = "text erased"
+"""Why a label was left out of a set."""
+
+_PLACEHOLDER: Final = "<[A-Z][A-Z_]+>"
 
 _ABOUT = ("interaction_id", "text", "conversation_id", "customer_key", "lot")
 
@@ -31,13 +39,15 @@ class TrainingSet:
 
     ``training_set_id`` is the digest of its content: equal labels, texts and splits give equal ids, whenever frozen.
     ``label_names`` are the labels with at least one training row, in the taxonomy's order; ``rows`` is a
-    TRAINING_SETS frame sorted by interaction_id.
+    TRAINING_SETS frame sorted by interaction_id. ``left_out`` counts the labels that could not be used, by reason; a
+    set that was loaded does not know them.
     """
 
     training_set_id: str
     task: str
     label_names: tuple[str, ...]
     rows: pl.DataFrame
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def freeze_training_set(
@@ -45,26 +55,30 @@ def freeze_training_set(
 ) -> TrainingSet:
     """Freeze ``labels`` into a training set of ``task``.
 
-    Rows that share a text (but for case and spacing), a conversation or a customer form a group, groups of groups
-    included, and a group lies in train or in dev as a whole. A keyed hash of the group decides, so a dev
+    Rows that share a text or nearly (``training.duplicates``), a conversation or a customer form a group, groups of
+    groups included, and a group lies in train or in dev as a whole. A keyed hash of the group decides, so a dev
     text mostly stays in dev as labels come in. A label that only dev would hold is trained instead, with its group.
 
+    What cannot be trained on is left out and counted: a text of nothing but white space and placeholders
+    (``<EMAIL>``), a label that the taxonomy lacks, a text that was erased.
+
     Args:
-        labels: LABELS rows of this task, none of the audit lot; "cannot tell" is left out.
-        interactions: INTERACTIONS rows; labels whose interaction is not among them (erased) are left out.
+        labels: LABELS rows of this task, none of the audit lot; "cannot tell" is left out, uncounted.
+        interactions: INTERACTIONS rows.
         task: names the labels and their order.
         key: of the keyed digests.
         dev_share: the share of groups that go to dev, in [0, 1).
         now: stands in ``frozen_at``; not part of the id.
 
     Raises:
-        TrainingError: fewer than two labels are left, a label is not the task's, or an audit row is among them.
+        TooFewLabels: labels of fewer than two kinds are left.
+        TrainingError: an audit row is among the labels.
     """
-    known = labels.filter((pl.col("task") == task.name) & (pl.col("label") != CANNOT_TELL))
-    about = interactions.select(column for column in _ABOUT if column in interactions.columns)
-    rows = known.join(about, on="interaction_id", how="inner").sort("interaction_id")
-    _check(rows, task)
-    is_dev = _draw_dev(rows, key=key, dev_share=dev_share)
+    rows, left_out = _sift(labels, interactions, task)
+    _check(rows, task, left_out)
+    texts = plain(rows["text"])
+    groups = _group(rows, texts)
+    is_dev = _draw_dev(texts, rows["label"], groups, key=key, dev_share=dev_share)
     rows = rows.select(
         "interaction_id",
         "label",
@@ -72,14 +86,15 @@ def freeze_training_set(
         weight=pl.col("confidence"),
         text_digest=pl.Series([digest_text(key, text) for text in rows["text"]], dtype=pl.String),
         split=pl.Series(np.where(is_dev, "dev", "train").tolist(), dtype=pl.String),
-    )
+        group=pl.Series(groups),
+    ).with_columns(group_digest=pl.col("text_digest").min().over("group"))
     trained = set(rows.filter(pl.col("split") == "train")["label"])
     names = tuple(name for name in task.trainable if name in trained)
     content = rows.select("interaction_id", "label", "weight", "text_digest", "split").rows()
     name = digest({"task": task.name, "labels": names, "rows": content})
     stored = rows.with_columns(training_set_id=pl.lit(name), frozen_at=pl.lit(now))
     schema = pl.Schema(TRAINING_SETS.schema)
-    return TrainingSet(name, task.name, names, stored.select(list(schema)).cast(schema))
+    return TrainingSet(name, task.name, names, stored.select(list(schema)).cast(schema), left_out)
 
 
 def load_training_set(tables: Tables, training_set_id: str, *, task: Task) -> TrainingSet:
@@ -127,63 +142,55 @@ def _schema() -> "Features":
     return Features({"text": Value("string"), "label": Value("string"), "weight": Value("float64")})
 
 
-def _check(rows: pl.DataFrame, task: Task) -> None:
+def _sift(labels: pl.DataFrame, interactions: pl.DataFrame, task: Task) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Return the labels with their texts, by interaction_id, and how many were left out for each reason."""
+    about = interactions.select(column for column in _ABOUT if column in interactions.columns)
+    settled = labels.filter((pl.col("task") == task.name) & (pl.col("label") != CANNOT_TELL))
+    reason = (
+        pl.when(pl.col("text").is_null())
+        .then(pl.lit(GONE))
+        .when(~pl.col("label").is_in(task.trainable))
+        .then(pl.lit(UNKNOWN))
+        .when(pl.col("text").str.replace_all(_PLACEHOLDER, "").str.strip_chars() == "")
+        .then(pl.lit(EMPTY))
+    )
+    judged = settled.join(about, on="interaction_id", how="left").with_columns(reason=reason).sort("interaction_id")
+    counts = judged.drop_nulls("reason").group_by("reason").len().sort("reason")
+    return judged.filter(pl.col("reason").is_null()), dict(counts.iter_rows())
+
+
+def _check(rows: pl.DataFrame, task: Task, left_out: Mapping[str, int]) -> None:
     if "lot" in rows.columns and (audit := rows.filter(pl.col("lot") == "audit").height):
         raise TrainingError(
             f"task {task.name}: training needs labels of the open lot only, found {audit} of the audit lot: "
             "leave them out, they measure the models"
         )
-    found = set(rows["label"])
-    if strange := sorted(found - set(task.trainable)):
-        raise TrainingError(
-            f"task {task.name}: labels are not in the taxonomy: {', '.join(strange)}: "
-            "add them to taxonomy.yaml, or say under `migrations` what became of them"
-        )
-    if len(found) < 2:
-        raise TrainingError(
+    if (kinds := rows["label"].n_unique()) < 2:
+        without = "".join(f", {count} left out ({reason})" for reason, count in left_out.items())
+        raise TooFewLabels(
             f"task {task.name} needs labels of at least two kinds to train on, found {rows.height} labels of "
-            f"{len(found)}: review more cases, of other kinds"
+            f"{kinds}{without}: review more cases, of other kinds"
         )
 
 
-def _draw_dev(rows: pl.DataFrame, *, key: bytes, dev_share: float) -> np.ndarray:
+def _draw_dev(texts: pl.Series, labels: pl.Series, groups: np.ndarray, *, key: bytes, dev_share: float) -> np.ndarray:
     """Return which rows are dev, (n,) bool; no label lies in dev alone."""
-    groups = _group(rows)
-    spaced = _plain(rows["text"])
-    draws = np.array([int(keyed_digest(key, "dev", text)[:13], 16) / 16**13 for text in spaced])
+    draws = np.array([int(keyed_digest(key, "dev", text)[:13], 16) / 16**13 for text in texts])
     chance = np.full(groups.max() + 1, np.inf)
     np.minimum.at(chance, groups, draws)
     sizes = np.bincount(groups)
     # The least of m draws is below t with 1 - (1 - t)^m: the threshold is made smaller, the share of groups is kept.
-    texts = pl.DataFrame({"group": groups, "text": spaced}).unique().group_by("group").len().sort("group")["len"]
-    in_dev = chance < 1 - (1 - dev_share) ** (1 / texts.to_numpy())
-    in_dev &= sizes <= max(2, _LARGE_GROUP_SHARE * rows.height)
-    labels = rows["label"].to_numpy()
-    for label in sorted(set(labels)):
-        held = groups[labels == label]
-        if in_dev[held].all():
-            in_dev[held[np.argmax(chance[held])]] = False
+    different = pl.DataFrame({"group": groups, "text": texts}).unique().group_by("group").len().sort("group")["len"]
+    in_dev = chance < 1 - (1 - dev_share) ** (1 / different.to_numpy())
+    in_dev &= sizes <= max(2, _LARGE_GROUP_SHARE * len(texts))
+    held = pl.DataFrame({"label": labels, "group": groups, "chance": chance[groups], "dev": in_dev[groups]})
+    for rows in held.filter(pl.col("dev").all().over("label")).partition_by("label", maintain_order=True):
+        if in_dev[rows["group"].to_numpy()].all():
+            in_dev[rows["group"][int(rows["chance"].arg_max() or 0)]] = False
     return in_dev[groups]
 
 
-def _group(rows: pl.DataFrame) -> np.ndarray:
-    """Return the group of each row, (n,) int: rows joined by a text, a conversation or a customer, at any remove."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    links: list[tuple[Sequence[int], Sequence[int]]] = []
-    keys = {"text": _plain(rows["text"])} | {
-        name: rows[name] for name in ("conversation_id", "customer_key") if name in rows.columns
-    }
-    for column in keys.values():
-        frame = pl.DataFrame({"key": column, "row": np.arange(rows.height)}).drop_nulls("key")
-        linked = frame.with_columns(first=pl.col("row").min().over("key"))
-        links.append((linked["row"].to_list(), linked["first"].to_list()))
-    one = np.concatenate([np.asarray(link[0], dtype=np.int64) for link in links])
-    two = np.concatenate([np.asarray(link[1], dtype=np.int64) for link in links])
-    graph = coo_array((np.ones(len(one)), (one, two)), shape=(rows.height, rows.height))
-    return connected_components(graph, directed=False)[1]
-
-
-def _plain(texts: pl.Series) -> pl.Series:
-    return texts.str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
+def _group(rows: pl.DataFrame, texts: pl.Series) -> np.ndarray:
+    """Return the group of each row, (n,) int: joined by a text or nearly, a conversation or a customer."""
+    shared = [rows[name] for name in ("conversation_id", "customer_key") if name in rows.columns]
+    return group_rows([texts, *shared], link_near(texts))

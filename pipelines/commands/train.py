@@ -1,11 +1,17 @@
 """``cxloop train``: one task's model, here and now."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from pipelines.commands.options import HomeOption, open_home
 from pipelines.commands.run import run_here
+
+if TYPE_CHECKING:
+    from labeling.home import Home
+    from training.forecast import Forecast
+
+_MOST_SHOWN: Final = 8
 
 
 def train(
@@ -13,6 +19,9 @@ def train(
     recipe: Annotated[str, typer.Option(help="A file of configs/recipes; by default that of settings.yaml.")] = "",
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Begin anew instead of going on from the champion.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what is new, what it should gain, and how long it takes.")
     ] = False,
     home: HomeOption = None,
 ) -> None:
@@ -34,6 +43,9 @@ def train(
             [f"a task of taxonomy.yaml is needed ({', '.join(tasks)}), found {task!r}: name one of these"]
         )
     settings.recipe_named(recipe)
+    if dry_run:
+        _foretell(found, task, recipe, from_scratch=from_scratch)
+        return
     assets = (f"{task}_training_set", f"{task}_candidate")
     config = {"config": {"recipe": recipe, "from_scratch": from_scratch}}
     with resumable():
@@ -49,3 +61,43 @@ def train(
         said.append(f"dev accuracy {facts['dev_accuracy']:.1%}")
     say(", ".join(said) if "start" in facts else f"{said[0]} is there already: the labels are those that it learnt")
     say_next("`cxloop run retrain` builds a release with it and judges it", "`cxloop up` shows its curves")
+
+
+def _foretell(home: "Home", task: str, recipe: str, *, from_scratch: bool) -> None:
+    from assets.forecasting import look_ahead
+    from assets.resources import Loop
+    from labeling.errors import TooFewLabels
+    from pipelines.terminal import console, say, say_next
+
+    loop = Loop(home=str(home.path))
+    settings = loop.settings
+    try:
+        with console(stderr=True).status(f"{task}: measuring a learning curve"):
+            found = look_ahead(
+                loop, settings.taxonomy.task(task), settings.recipe_named(recipe), from_scratch=from_scratch
+            )
+    except TooFewLabels as error:
+        say(f"{task}: there is nothing to train on yet, it waits for {error}")
+        return
+    since = f"new since the champion, version {found.champion}" if found.champion else "not learnt before"
+    say(f"{task}: {found.labels:,} labels, {sum(found.new.values()):,} of them {since}")
+    most = sorted(found.new.items(), key=lambda one: (-one[1], one[0]))[:_MOST_SHOWN]
+    say(f"  mostly: {', '.join(f'{label} {count}' for label, count in most)}" if most else "  nothing new")
+    say(f"  start: {'from the champion' if found.is_warm else 'from scratch'}")
+    say(f"  expected: {_gain(found.expected)}")
+    say(f"  time: {_minutes(found.minutes)}")
+    again = " ".join(["cxloop train", task, *([f"--recipe {recipe}"] if recipe else [])])
+    say_next(f"`{again}{' --from-scratch' if from_scratch else ''}`")
+
+
+def _gain(expected: "Forecast") -> str:
+    if expected.gain is None:
+        return expected.why_not
+    value, low, high = (100 * part for part in expected.gain)
+    return f"{value:+.1f} points of accuracy ({low:+.1f} to {high:+.1f}, 90% interval), by a curve on frozen features"
+
+
+def _minutes(found: tuple[float, float, float] | None) -> str:
+    if found is None:
+        return "unknown: no training of this kind has run here yet"
+    return f"{found[0]:.1f} minutes ({found[1]:.1f} to {found[2]:.1f}), as fast as earlier ones"

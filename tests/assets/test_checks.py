@@ -19,15 +19,12 @@ def check(stocked):
         [found] = [
             each
             for each in build_checks(stocked.loop.settings.taxonomy)
-            if next(iter(each.check_keys)) == dg.AssetCheckKey(dg.AssetKey(asset), name)
+            if dg.AssetCheckKey(dg.AssetKey(asset), name) in each.check_keys
         ]
         job = dg.define_asset_job("job", dg.AssetSelection.checks(found))
         definitions = dg.Definitions(asset_checks=[found], jobs=[job], resources={"loop": stocked.loop})
-        [said] = (
-            definitions.resolve_job_def("job")
-            .execute_in_process(instance=stocked.instance, raise_on_error=False)
-            .get_asset_check_evaluations()
-        )
+        done = definitions.resolve_job_def("job").execute_in_process(instance=stocked.instance, raise_on_error=False)
+        [said] = [each for each in done.get_asset_check_evaluations() if each.check_name == name]
         return said
 
     return evaluate
@@ -81,10 +78,11 @@ def test_nothing_delivered_is_no_fault(check):
     assert check("corrections", "quarantined_share").passed
 
 
-@pytest.mark.parametrize(("trained", "passes"), [("a", True), ("b", False)])
+@pytest.mark.parametrize(("trained", "passes"), [("a", True), ("b", False), ("c", False)])
 def test_an_audit_interaction_in_the_newest_training_set_stops_the_training(stocked, check, trained, passes):
     stocked.interactions("a")
     stocked.interactions("b", lot="audit", part="test")
+    stocked.interactions("c", conversation_id="of-b")
     stocked.put(t.TRAINING_SETS, {"training_set_id": "s", "interaction_id": trained}, task="intent")
     said = check("intent_training_set", "audit_stays_out", training_set_id="s")
     assert said.passed is passes

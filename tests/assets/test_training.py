@@ -45,9 +45,25 @@ def test_one_class_waits_for_another_and_says_so(stocked, intent, make):
     stocked.interactions("a", "b")
     stocked.labels(dict.fromkeys("ab", intent.label_names[0]))
     made = make()
-    assert made["intent_training_set"] == {"training_set_id": "", "rows": 2}
+    assert made["intent_training_set"] == {
+        "training_set_id": "",
+        "waits_for": "task intent needs labels of at least two kinds to train on, found 2 labels of 1: review "
+        "more cases, of other kinds",
+    }
     assert made["intent_candidate"] == {"version": "", "waits_for": "settled labels of two classes of intent"}
     assert stocked.tables.read(t.TRAINING_SETS).is_empty()
+
+
+def test_what_was_left_out_is_shown_and_stops_no_other_label(stocked, intent, make):
+    one, two = intent.label_names[:2]
+    stocked.interactions("a", "b", "strange")
+    stocked.put(t.INTERACTIONS, {"interaction_id": "empty", "text": "<NAME>"}, turn=1, lot="open")
+    stocked.labels({"empty": two, "a": one, "strange": "never_known"})
+    assert "1 left out (text empty)" in make()["intent_training_set"]["waits_for"]
+    stocked.labels({"b": two})
+    frozen = stocked.make(dg.AssetSpec("labels"), training_assets(intent)[0])["intent_training_set"]
+    assert frozen["rows"] == 2
+    assert frozen["left_out"] == {"text empty": 1, "label outside the taxonomy": 1}
 
 
 def test_the_same_labels_freeze_to_the_same_set_once(stocked, intent):

@@ -48,6 +48,10 @@ def test_a_version_is_trained_once_and_found_again(home):
     assert "cxloop-intent version 1, from scratch" in first.output
     assert "Next: `cxloop run retrain` builds a release with it" in first.output
     assert "cxloop-intent version 1 is there already" in train(home).output
+    foretold = train(home, "--dry-run").output
+    assert "intent: 20 labels, 20 of them not learnt before" in foretold
+    assert "too little to say: 0 labels" in foretold
+    assert "as fast as earlier ones" in foretold
     assert "cxloop-intent version 2, from scratch" in train(home, "--from-scratch").output
 
 

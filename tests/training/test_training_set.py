@@ -1,14 +1,17 @@
+import hashlib
 from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from labeling.delta import Tables
-from labeling.errors import TrainingError
+from labeling.errors import TooFewLabels, TrainingError
 from labeling.tables import LABELS, TRAINING_SETS
 from labeling.taxonomy import Label, Task
 from labeling.vocabulary import CANNOT_TELL, NONE_OF_THESE
-from training.training_set import freeze_training_set, load_training_set, to_dataset
+from training.training_set import EMPTY, GONE, UNKNOWN, freeze_training_set, load_training_set, to_dataset
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TASK = Task(name="topic", question="About what?", labels=tuple(Label(name=n, title=n) for n in "abc"), rejects=True)
@@ -29,8 +32,13 @@ def interactions_of(rows):
     )
 
 
-def many(count, *, text="text {}", conversation="talk-{}", customer="person-{}"):
-    return [(f"i{n:04d}", text.format(n), conversation.format(n), customer.format(n)) for n in range(count)]
+def words(number):
+    """Return a text like no other number's."""
+    return hashlib.sha1(str(number).encode(), usedforsecurity=False).hexdigest()[:20]
+
+
+def many(count, *, text="{}", conversation="talk-{}", customer="person-{}"):
+    return [(f"i{n:04d}", text.format(words(n)), conversation.format(n), customer.format(n)) for n in range(count)]
 
 
 def freeze(pairs, rows, *, share=0.3, now=NOW, key=b"k", task=TASK):
@@ -59,20 +67,20 @@ def test_the_dev_share_is_kept():
 
 def test_texts_conversations_and_customers_never_straddle():
     rows = [
-        (f"i{n:04d}", f"Same  Text {n // 2}" if n % 2 else f"same text {n // 2} ", f"talk-{n // 3}", f"person-{n // 4}")
+        (f"i{n:04d}", f" {words(n // 2).upper()}!" if n % 2 else words(n // 2), f"talk-{n // 3}", f"person-{n // 4}")
         for n in range(400)
     ]
     # links of links would chain all rows into one: break the chain every twelve rows
     frozen = freeze([(row[0], "ab"[n % 2]) for n, row in enumerate(rows)], rows)
     joined = frozen.rows.join(interactions_of(rows), on="interaction_id")
-    joined = joined.with_columns(plain=pl.col("text").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars())
+    joined = joined.with_columns(plain=pl.col("text").str.to_lowercase().str.strip_chars(" !"))
     assert set(frozen.rows["split"]) == {"train", "dev"}
     for column in ("plain", "conversation_id", "customer_key"):
         assert joined.group_by(column).agg(pl.col("split").n_unique())["split"].max() == 1
 
 
 def test_a_large_group_trains():
-    rows = [(f"i{n:04d}", f"text {n}", f"talk-{n}", "shop" if n < 150 else f"person-{n}") for n in range(300)]
+    rows = [(f"i{n:04d}", words(n), f"talk-{n}", "shop" if n < 150 else f"person-{n}") for n in range(300)]
     pairs = [(row[0], "ab"[n % 2]) for n, row in enumerate(rows)]
     for key in (b"1", b"2", b"3", b"4", b"5"):
         frozen = freeze(pairs, rows, share=0.5, key=key)
@@ -95,25 +103,76 @@ def test_a_label_of_one_example_trains():
         assert frozen.rows.filter(pl.col("label") == "c")["split"].to_list() == ["train"]
 
 
-def test_what_cannot_be_trained_on_is_left_out():
-    rows = many(12)
+def test_what_cannot_be_trained_on_is_left_out_and_counted():
+    rows = many(16)
+    for place, text in ((12, ""), (13, " \n"), (14, " <EMAIL> <ORDER_NUMBER>\n")):
+        rows[place] = (rows[place][0], text, *rows[place][2:])
     pairs = [(row[0], "ab"[n % 2]) for n, row in enumerate(rows[:10])]
-    frozen = freeze([*pairs, (rows[10][0], CANNOT_TELL), (rows[11][0], NONE_OF_THESE), ("erased", "a")], rows, share=0)
+    odd = [(rows[10][0], CANNOT_TELL), (rows[11][0], NONE_OF_THESE), ("erased", "a"), (rows[15][0], "gone")]
+    frozen = freeze([*pairs, *odd, *((row[0], "a") for row in rows[12:15])], rows, share=0)
     assert frozen.rows.height == 11
     assert frozen.label_names == ("a", "b", NONE_OF_THESE)
+    assert frozen.left_out == {EMPTY: 3, GONE: 1, UNKNOWN: 1}
+    assert frozen.training_set_id == freeze([*pairs, odd[1]], rows, share=0).training_set_id
 
 
 @pytest.mark.parametrize(
     ("pairs", "said"),
     [
-        ([], "at least two kinds to train on, found 0 labels of 0"),
+        ([], "at least two kinds to train on, found 0 labels of 0: review"),
         ([("i0000", "a"), ("i0001", "a")], "found 2 labels of 1: review more"),
-        ([("i0000", "a"), ("i0001", "gone")], "not in the taxonomy: gone: add them"),
+        (
+            [("i0000", "a"), ("i0001", "gone")],
+            r"found 1 labels of 1, 1 left out \(label outside the taxonomy\): review",
+        ),
     ],
 )
 def test_a_set_that_cannot_train_is_refused(pairs, said):
-    with pytest.raises(TrainingError, match=said):
+    with pytest.raises(TooFewLabels, match=said):
         freeze(pairs, many(2))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_no_group_straddles(data):
+    """Whatever conversations, customers, copies and typos: who shares one of them shares the split, at any remove."""
+    few = st.integers(0, 12)
+    count = data.draw(st.integers(2, 40))
+    drawn = [data.draw(st.tuples(few, few, few, st.integers(0, 3))) for _ in range(count)]
+    form = (str, str.upper, lambda text: f"{text}?!", lambda text: text[:7] + "q" + text[8:])
+    rows = [
+        (f"i{n:04d}", form[how](words(text) + words(-text)), f"talk-{talk}", f"person-{who}" if who else None)
+        for n, (text, talk, who, how) in enumerate(drawn)
+    ]
+    frozen = freeze([(row[0], "ab"[n % 2]) for n, row in enumerate(rows)], rows, share=0.5)
+    known = frozen.rows.with_columns(
+        text=pl.Series([text for text, *_ in drawn]),
+        talk=pl.Series([talk for _, talk, *_ in drawn]),
+        who=pl.Series([who or None for _, _, who, _ in drawn]),
+    )
+    for column in ("text", "talk", "who"):
+        together = known.drop_nulls(column).group_by(column).agg(pl.col("split", "group_digest").n_unique())
+        assert together.select(pl.max_horizontal(pl.col("split", "group_digest").max().fill_null(1))).item() == 1
+    assert known.group_by("group_digest").agg(pl.col("split").n_unique())["split"].max() == 1
+
+
+def test_two_thousand_classes_freeze():
+    names = [f"label_{n}" for n in range(2000)]
+    task = Task(name="topic", question="?", labels=tuple(Label(name=name, title=name) for name in names))
+    rows = many(6000)
+    frozen = freeze([(row[0], names[n % 2000]) for n, row in enumerate(rows)], rows, task=task)
+    assert frozen.label_names == tuple(names)
+    assert 0.1 < (frozen.rows["split"] == "dev").mean() < 0.3  # every third row, less those of labels of dev alone
+
+
+def test_a_text_of_ten_thousand_words_freezes_beside_others():
+    rows = many(30)
+    long = " ".join(words(n) for n in range(10_000))
+    rows[3], rows[4] = ("i0003", long, *rows[3][2:]), ("i0004", f"{long} please", *rows[4][2:])
+    frozen = freeze([(row[0], "ab"[n % 2]) for n, row in enumerate(rows)], rows, share=0.5)
+    assert frozen.rows.height == 30
+    assert frozen.rows["group_digest"][3] == frozen.rows["group_digest"][4]
+    assert frozen.rows["group_digest"].n_unique() == 29
 
 
 def test_an_audit_case_is_refused():
