@@ -70,9 +70,8 @@ def link_near(texts: pl.Series) -> np.ndarray:
     """Return pairs of rows whose texts are near copies, enough of them to join each group of copies.
 
     MinHash (Broder, 1997) finds pairs that may be, their very pieces are then compared. (datasketch's index of the
-    same bands takes 860 MB for 100,000 texts, this one 200.) Work grows with the number of
-    texts, and texts from one template (a code, a name differs) are not all compared with each other: the first and
-    the next few of a bucket are, which chains them into one group.
+    bands takes 257 MB for 30,000 texts.) Work grows with the number of texts; texts from one template (a code, a name
+    differs) are not all compared with each other: the first and the next few of a bucket are, which chains them.
 
     Args:
         texts: of ``plain``; equal ones are not linked here.

@@ -89,7 +89,7 @@ def test_a_curve_is_measured_and_rises():
     points = measure_curve(features, targets, is_dev, seeds=(0, 1))
     means = {size: np.mean([p.accuracy for p in points if p.labels == size]) for size in plan_sizes(540)}
     assert {point.seed for point in points} == {0, 1}
-    assert means[540] > means[min(means)] + 0.05
+    assert means[540] > means[min(means)] + 0.02
     assert points == measure_curve(features, targets, is_dev, seeds=(0, 1))
     assert forecast(points, now=540, new=540, dev_rows=180).gain is not None
 
