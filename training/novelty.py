@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
@@ -107,17 +108,19 @@ class Novelty:
         Mahalanobis distance to the answer's mean; cosine distance to the centre. ``own`` is the exemplar that each
         text is itself, left out of its neighbours.
         """
-        known = self.exemplars.astype(np.float32) * self.step
+        known, halves = self._known
         along = (features - self.centre) @ self.basis
         measured = np.empty((len(features), 4))
         for start in range(0, len(features), _BLOCK):
             part = slice(start, start + _BLOCK)
-            apart = _distances(along[part], known)
+            near = along[part] @ known.T - halves
             if own is not None:
-                apart[np.arange(len(apart)), own[part]] = np.inf
-            measured[part, 1] = apart.min(axis=1)
+                near[np.arange(len(near)), own[part]] = -np.inf
+            measured[part, 1] = near.max(axis=1)
             for rows, exemplars in self._by_answer(answers[part]):
-                measured[start + rows, 0] = _mean_nearest(apart[np.ix_(rows, exemplars)])
+                measured[start + rows, 0] = _mean_largest(near[rows, exemplars])
+        # Half the squared distance, which of features of length 1 is the cosine distance: |x|²/2 + |e|²/2 - x·e.
+        measured[:, :2] = np.maximum(np.square(along).sum(axis=1)[:, None] / 2 - measured[:, :2], 0)
         measured[:, 2] = np.square((along - self.means[answers]) @ self.whitener).sum(axis=1)
         if own is not None:  # without it the mean would lie farther away
             counts = np.diff(self.starts)[answers]
@@ -125,10 +128,16 @@ class Novelty:
         measured[:, 3] = 1 - features @ (self.centre / max(float(np.linalg.norm(self.centre)), 1e-9))
         return measured
 
-    def _by_answer(self, answers: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield, by answer, the rows that give it and the places of its exemplars."""
+    @cached_property
+    def _known(self) -> tuple[np.ndarray, np.ndarray]:
+        """The exemplars as numbers, (m, r) float32, and half the square of each one's length, (m,)."""
+        known = self.exemplars.astype(np.float32) * self.step
+        return known, np.square(known).sum(axis=1) / 2
+
+    def _by_answer(self, answers: np.ndarray) -> Iterator[tuple[np.ndarray, slice]]:
+        """Yield, by answer, the rows that give it and where its exemplars lie."""
         for answer in np.unique(answers):
-            yield np.flatnonzero(answers == answer), np.arange(self.starts[answer], self.starts[answer + 1])
+            yield np.flatnonzero(answers == answer), slice(self.starts[answer], self.starts[answer + 1])
 
 
 def fit_novelty(features: np.ndarray, targets: np.ndarray) -> Novelty:
@@ -192,16 +201,10 @@ def _whiten(residuals: np.ndarray, *, freedom: int, dimension: int) -> np.ndarra
     return np.linalg.cholesky(np.linalg.inv(covariance + ridge * np.eye(directions))).astype(np.float32)
 
 
-def _distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return half the squared distance between rows, (n, m): the cosine distance where features have length 1."""
-    halves = np.square(one).sum(axis=1)[:, None] / 2 + np.square(other).sum(axis=1) / 2
-    return np.maximum(halves - one @ other.T, 0)
-
-
-def _mean_nearest(distances: np.ndarray) -> np.ndarray:
-    """Return the mean of each row's five smallest finite values, infinite where there is none."""
-    count = min(_NEIGHBOURS, distances.shape[1])
-    nearest = np.partition(distances, count - 1, axis=1)[:, :count]
+def _mean_largest(near: np.ndarray) -> np.ndarray:
+    """Return the mean of each row's five largest finite values, -infinite where there is none."""
+    count = min(_NEIGHBOURS, near.shape[1])
+    nearest = np.partition(near, -count, axis=1)[:, -count:]
     finite = np.isfinite(nearest)
     total = np.where(finite, nearest, 0).sum(axis=1)
-    return np.where(finite.any(axis=1), total / np.maximum(finite.sum(axis=1), 1), np.inf)
+    return np.where(finite.any(axis=1), total / np.maximum(finite.sum(axis=1), 1), -np.inf)
