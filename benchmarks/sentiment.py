@@ -34,7 +34,7 @@ from training.encoder import load_encoder
 from training.features import embed_texts
 from training.finetune import Examples, finetune
 from training.heads import apply_head, choose_penalty, fit_head
-from training.recipe import Recipe
+from training.recipe import HeadRecipe, Recipe
 
 SEEDS: Final = 5
 SETS: Final = {"tweets": "tweets.csv", "snippets": "amazonReviewSnippets.csv"}
@@ -107,7 +107,7 @@ def run_seed(home: Mood, away: Mood, *, recipe: Recipe, seed: int) -> dict[str, 
     new = np.flatnonzero((away.features @ home.features[known].T).max(axis=1) < _NEAR)
     arms = {
         "ours": _train_ours(home, train, dev, recipe=recipe, seed=seed),
-        "logistic_regression": _train_logistic(home, train, dev, recipe=recipe),
+        "logistic_regression": _train_logistic(home, train, dev, recipe=load_recipe("default").head),
         "vader": lambda mood, rows: cut_compound(mood.compound[rows], -0.05, 0.05),
         "vader_tuned": _tune_vader(home, known),
     }
@@ -138,13 +138,12 @@ def _train_ours(home: Mood, train: np.ndarray, dev: np.ndarray, *, recipe: Recip
     return answer
 
 
-def _train_logistic(home: Mood, train: np.ndarray, dev: np.ndarray, *, recipe: Recipe) -> Arm:
+def _train_logistic(home: Mood, train: np.ndarray, dev: np.ndarray, *, recipe: HeadRecipe) -> Arm:
     known = np.concatenate([train, dev])
     features, targets, weights = home.features[known], home.targets[known], np.ones(len(known))
     held_out = [np.arange(len(train), len(known))]
-    penalty = choose_penalty(features, targets, weights, held_out=held_out, recipe=recipe.head)
-    limit = recipe.head.max_iterations
-    head = fit_head(features, targets, weights, inverse_penalty=penalty, max_iterations=limit)
+    penalty = choose_penalty(features, targets, weights, held_out=held_out, recipe=recipe)
+    head = fit_head(features, targets, weights, inverse_penalty=penalty, max_iterations=recipe.max_iterations)
     return lambda mood, rows: apply_head(mood.features[rows], head).argmax(axis=1)
 
 
