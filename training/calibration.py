@@ -31,6 +31,18 @@ def negative_log_likelihood(logits: np.ndarray, targets: np.ndarray, temperature
     return float(-scaled[np.arange(len(targets)), targets].mean())
 
 
+def brier_score(probabilities: np.ndarray, targets: np.ndarray) -> float:
+    """Return the mean squared distance of the probabilities from the truth (Brier, 1950), in [0, 2]; 0 is best.
+
+    Args:
+        probabilities: of every label, (n, labels), each row summing to 1; n >= 1.
+        targets: the column of each case's true label, (n,) int.
+    """
+    rows = np.arange(len(targets))
+    squares = np.square(probabilities.astype(np.float64)).sum(axis=1)
+    return float((squares - 2 * probabilities[rows, targets] + 1).mean())
+
+
 def expected_calibration_error(confidences: np.ndarray, correct: np.ndarray, *, bins: int = 15) -> float:
     """Return the mean gap between confidence and accuracy over bins of equal width (Naeini et al., 2015).
 
@@ -44,3 +56,21 @@ def expected_calibration_error(confidences: np.ndarray, correct: np.ndarray, *, 
     place = np.clip((confidences * bins).astype(int), 0, bins - 1)
     gaps = np.bincount(place, weights=confidences - correct.astype(np.float64), minlength=bins)
     return float(np.abs(gaps).sum() / len(confidences))
+
+
+def calibration_floor(
+    confidences: np.ndarray, *, rng: np.random.Generator, bins: int = 15, simulations: int = 1000
+) -> float:
+    """Return the calibration error that a perfectly calibrated model of these very confidences shows by chance.
+
+    Each answer is drawn right with the probability that its confidence states, and the error is taken; the mean over
+    the simulations is what no model of so many cases can be expected to stay below (Kumar et al., 2019, on the bias).
+
+    Args:
+        confidences: as of ``expected_calibration_error``.
+        rng: the only source of chance.
+        bins: as of ``expected_calibration_error``.
+        simulations: how many (>= 1).
+    """
+    drawn = (rng.random(len(confidences)) < confidences for _ in range(simulations))
+    return float(np.mean([expected_calibration_error(confidences, correct, bins=bins) for correct in drawn]))

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from training.calibration import expected_calibration_error, fit_temperature, negative_log_likelihood
+from training.calibration import (
+    brier_score,
+    calibration_floor,
+    expected_calibration_error,
+    fit_temperature,
+    negative_log_likelihood,
+)
 from training.scoring import softmax
 
 
@@ -29,3 +35,24 @@ def test_the_calibration_error_is_the_gap():
     correct = np.array([True] * 9 + [False] + [True] * 2 + [False] * 8)
     assert expected_calibration_error(confidences, correct) == pytest.approx(0.2)
     assert expected_calibration_error(np.array([1.0, 1.0]), np.array([True, True])) == 0.0
+
+
+def test_the_brier_score_is_zero_for_the_truth_and_two_for_its_contrary():
+    sure = np.eye(3, dtype=np.float32)
+    assert brier_score(sure, np.arange(3)) == pytest.approx(0)
+    assert brier_score(sure, np.array([1, 2, 0])) == pytest.approx(2)
+    assert brier_score(np.full((4, 2), 0.5), np.array([0, 1, 1, 0])) == pytest.approx(0.5)
+
+
+def test_the_floor_is_what_a_calibrated_model_shows_and_shrinks_with_the_cases():
+    rng = np.random.default_rng(0)
+    confidences = rng.uniform(0.5, 1, size=3000)
+    floor = calibration_floor(confidences, rng=rng, simulations=200)
+    errors = [expected_calibration_error(confidences, rng.random(3000) < confidences) for _ in range(200)]
+    assert floor == pytest.approx(np.mean(errors), rel=0.1)
+    assert calibration_floor(confidences[:300], rng=rng, simulations=200) > 2 * floor
+    assert floor < expected_calibration_error(confidences, rng.random(3000) < confidences - 0.1) / 3
+
+
+def test_certain_answers_have_no_floor():
+    assert calibration_floor(np.ones(50), rng=np.random.default_rng(0), simulations=5) == 0.0
