@@ -14,8 +14,10 @@ from training.calibration import fit_temperature
 from training.encoder import Encoder, load_encoder
 from training.finetune import Epoch, Examples, Finetuned, finetune
 from training.heads import apply_head
+from training.lowering import lower_precision
 from training.model_folder import ModelDescription, save_model
-from training.recipe import Recipe
+from training.novelty import Novelty, fit_novelty
+from training.recipe import Precision, Recipe
 from training.scoring import Scorer, softmax
 from training.training_set import TrainingSet, to_dataset
 
@@ -81,6 +83,8 @@ def train_candidate(
         encoder, train, dev, names=training_set.label_names, recipe=recipe, seed=seed, on_progress=on_progress
     )
     names = training_set.label_names
+    learnt = np.array([names.index(label) for label in (*train.labels, *dev.labels)])
+    novelty = fit_novelty(trained.adapted.features(), learnt)  # of what finetune took in: train, then dev
     temperature, source = _find_temperature(trained, dev, calibrate, names)
     about = ModelDescription(
         task=training_set.task,
@@ -91,17 +95,26 @@ def train_candidate(
         encoder=recipe.encoder,
         encoder_digest=encoder.digest,
     )
-    gap = _save(folder, trained, encoder, about, texts=[*dev.texts, *train.texts][:_PARITY_TEXTS])
+    gap, lowered = _save(
+        folder,
+        trained,
+        encoder,
+        about,
+        texts=[*dev.texts, *train.texts][:_PARITY_TEXTS],
+        held_out=calibrate if source == "calibrate" else pl.DataFrame({"text": dev.texts, "label": dev.labels}),
+        novelty=novelty,
+        training_set=training_set,
+    )
     params = recipe.parameters() | {
         "seed": seed,
         "train_rows": len(train.texts),
         "dev_rows": len(dev.texts),
         "chosen_epoch": trained.chosen_epoch,
         "inverse_penalty": trained.inverse_penalty,
-        "temperature": temperature,
         "temperature_source": source,
+        **lowered,
     }
-    return Candidate(folder, names, temperature, trained.chosen_epoch, trained.curves, params, gap)
+    return Candidate(folder, names, params["temperature"], trained.chosen_epoch, trained.curves, params, gap)
 
 
 def _find_temperature(
@@ -124,17 +137,53 @@ def _logits(trained: Finetuned, texts: Sequence[str]) -> np.ndarray:
 
 
 def _save(
-    folder: Path, trained: Finetuned, encoder: Encoder, about: ModelDescription, *, texts: Sequence[str]
-) -> float:
-    """Save the model, load it as anyone would, and return the largest difference in a probability of ``texts``."""
+    folder: Path,
+    trained: Finetuned,
+    encoder: Encoder,
+    about: ModelDescription,
+    *,
+    texts: Sequence[str],
+    held_out: pl.DataFrame,
+    novelty: Novelty,
+    training_set: TrainingSet,
+) -> tuple[float, dict[str, float]]:
+    """Save the model and load it as anyone would; then let it answer in what its recipe says.
+
+    Returns:
+        The largest difference in a probability of ``texts``; the temperature, and what fewer bits cost on
+        ``held_out`` (columns text and label).
+    """
     before = softmax(_logits(trained, texts), about.temperature)
     fresh = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(fresh, ignore_errors=True)
-    save_model(fresh, adapter=trained.adapted.adapter, head=trained.head, tokenizer=encoder.tokenizer, model=about)
+    save_model(
+        fresh,
+        adapter=trained.adapted.adapter,
+        head=trained.head,
+        tokenizer=encoder.tokenizer,
+        model=about,
+        novelty=novelty,
+        training_set=training_set,
+    )
     after = Scorer.load(fresh).score(texts).probabilities
+    figures = _lower(fresh, about, held_out)
     shutil.rmtree(folder, ignore_errors=True)
     fresh.replace(folder)
-    return float(np.abs(before - after).max())
+    return float(np.abs(before - after).max()), figures
+
+
+def _lower(folder: Path, about: ModelDescription, held_out: pl.DataFrame) -> dict[str, float]:
+    precision: Precision = about.recipe["answers_in"]
+    if precision == "fp32":
+        return {"temperature": about.temperature}
+    changed, lowered = lower_precision(
+        folder, precision, texts=held_out["text"].to_list(), labels=held_out["label"].to_list()
+    )
+    return {
+        "temperature": changed.temperature,
+        "changed_share": lowered.changed_share,
+        "accuracy_lost": lowered.accuracy_lost,
+    }
 
 
 def _choose_device(wanted: str) -> str:
