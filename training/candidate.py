@@ -14,7 +14,7 @@ from training.calibration import fit_temperature
 from training.encoder import Encoder, load_encoder
 from training.finetune import Epoch, Examples, Finetuned, finetune
 from training.heads import apply_head
-from training.lowering import lower_precision
+from training.lowering import add_first_reader, lower_precision
 from training.model_folder import ModelDescription, save_model
 from training.novelty import Novelty, fit_novelty
 from training.recipe import Precision, Recipe
@@ -102,6 +102,7 @@ def train_candidate(
         about,
         texts=[*dev.texts, *train.texts][:_PARITY_TEXTS],
         held_out=calibrate if source == "calibrate" else pl.DataFrame({"text": dev.texts, "label": dev.labels}),
+        learnt=train,
         novelty=novelty,
         training_set=training_set,
     )
@@ -144,6 +145,7 @@ def _save(
     *,
     texts: Sequence[str],
     held_out: pl.DataFrame,
+    learnt: Examples,
     novelty: Novelty,
     training_set: TrainingSet,
 ) -> tuple[float, dict[str, float]]:
@@ -167,6 +169,9 @@ def _save(
     )
     after = Scorer.load(fresh).score(texts).probabilities
     figures = _lower(fresh, about, held_out)
+    if about.recipe["first_reader"]:
+        said = held_out["text"].to_list(), held_out["label"].to_list()
+        figures["first_reader"] = add_first_reader(fresh, learnt=(learnt.texts, learnt.labels), held_out=said)
     shutil.rmtree(folder, ignore_errors=True)
     fresh.replace(folder)
     return float(np.abs(before - after).max()), figures

@@ -1,4 +1,4 @@
-"""A model that answers in fewer bits: faster, and kept only where its answers stay what they were."""
+"""A model that answers faster, in fewer bits or by a first reader, and only where its answers stay what they were."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,8 @@ import numpy as np
 
 from labeling.errors import ModelError
 from training.calibration import fit_temperature
-from training.model_folder import ModelDescription, describe_model, load_description
+from training.first_reader import fit_first_reader
+from training.model_folder import FIRST_READER, ModelDescription, describe_model, load_description
 from training.quantised import quantise
 from training.recipe import Precision
 from training.scoring import Scorer
@@ -79,6 +80,41 @@ def lower_precision(
     ratio = fit_temperature(after, targets) / fit_temperature(before, targets)
     fitted = changed.model_copy(update={"temperature": about.temperature * ratio})
     return describe_model(folder, fitted, files=files), found
+
+
+def add_first_reader(
+    folder: Path, *, learnt: tuple[Sequence[str], Sequence[str]], held_out: tuple[Sequence[str], Sequence[str]]
+) -> bool:
+    """Give the model in ``folder`` a first reader; to be done last, because it is fitted to the model's answers.
+
+    Args:
+        folder: a model folder.
+        learnt: texts and labels that the model was trained on.
+        held_out: texts and labels that it was not, or at most refitted on.
+
+    Returns:
+        Whether it has one now: without enough held-out cases to show that answers stay, it has none.
+    """
+    from safetensors.numpy import save_file
+
+    scorer = Scorer.load(folder)
+    about = scorer.about
+    cases = [(text, about.labels.index(label)) for text, label in zip(*held_out, strict=True) if label in about.labels]
+    if not cases:
+        return False
+    texts = [text for text, _ in cases]
+    reader = fit_first_reader(
+        learnt[0],
+        np.array([about.labels.index(label) for label in learnt[1]]),
+        held_out=texts,
+        answers=scorer.logits(texts).argmax(axis=1),
+        truth=np.array([target for _, target in cases]),
+    )
+    if reader is None:
+        return False
+    save_file(reader.arrays(), folder / FIRST_READER)
+    describe_model(folder, about, files=[*about.files, FIRST_READER])
+    return True
 
 
 def _compare(before: np.ndarray, after: np.ndarray, targets: np.ndarray) -> Lowered:

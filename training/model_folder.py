@@ -7,6 +7,7 @@
     tokenizer/            as transformers saves it
     novelty.safetensors   training.novelty's arrays, where the model has them
     training_set.json     what it learnt from: id, task and rows, without a text; where it was saved with its set
+    first_reader.safetensors  training.first_reader's arrays, where the model has one
     int8/                 training.quantised's encoder, where the model answers in int8
     model.json            ModelDescription; written last, so a folder that has one is whole
 """
@@ -26,6 +27,7 @@ from labeling.config import Config
 from labeling.errors import ModelError
 from labeling.tables import TRAINING_SETS
 from training.encoder import Encoder, EncoderSpec
+from training.first_reader import FirstReader
 from training.novelty import Novelty
 from training.recipe import Precision
 
@@ -40,6 +42,7 @@ HEAD: Final = "head.safetensors"
 TOKENIZER: Final = "tokenizer"
 NOVELTY: Final = "novelty.safetensors"
 MANIFEST: Final = "training_set.json"
+FIRST_READER: Final = "first_reader.safetensors"
 QUANTISED: Final = "int8"
 DESCRIPTION: Final = "model.json"
 
@@ -96,7 +99,7 @@ def save_model(
     weight, bias = (np.ascontiguousarray(part, dtype=np.float32) for part in head)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in (DESCRIPTION, NOVELTY, MANIFEST):
+        for name in (DESCRIPTION, NOVELTY, MANIFEST, FIRST_READER):
             (folder / name).unlink(missing_ok=True)
         shutil.rmtree(folder / QUANTISED, ignore_errors=True)
         adapter.peft_config["default"].base_model_name_or_path = model.encoder.public_name
@@ -218,6 +221,18 @@ def load_novelty(folder: Path, model: ModelDescription) -> Novelty | None:
 
     path = check_file(folder, model, NOVELTY)
     return Novelty.from_arrays(load_file(path)) if path else None
+
+
+def load_first_reader(folder: Path, model: ModelDescription) -> FirstReader | None:
+    """Return the model's first reader, None where it has none.
+
+    Raises:
+        ModelError: it is missing or damaged.
+    """
+    from safetensors.numpy import load_file
+
+    path = check_file(folder, model, FIRST_READER)
+    return FirstReader.from_arrays(load_file(path)) if path else None
 
 
 def load_manifest(folder: Path, model: ModelDescription) -> pl.DataFrame | None:

@@ -12,12 +12,14 @@ from labeling.errors import ModelError
 from training.batches import Progress, tokenize
 from training.encoder import load_encoder
 from training.finetune import uses_bf16
+from training.first_reader import FirstReader
 from training.forward import Forward, TorchForward, read_features
 from training.heads import Head, apply_head
 from training.model_folder import (
     TOKENIZER,
     ModelDescription,
     load_description,
+    load_first_reader,
     load_head,
     load_merged,
     load_novelty,
@@ -38,7 +40,8 @@ class Scores:
     """What a model says of n texts: ``probabilities`` (n, labels) float32, each row summing to 1.
 
     A row sums to less where a label was retired since the model was trained (training.translated). ``novelty`` (n,)
-    float32 is ``Novelty.measure``, None of a model that was saved without novelty statistics.
+    float32 is ``Novelty.measure``, None of a model that was saved without novelty statistics, NaN of a text that the
+    model's first reader answered: it is like texts that were trained on, and was not read further.
     """
 
     labels: tuple[str, ...]
@@ -53,15 +56,15 @@ class Scores:
         """
         top = self.probabilities.argmax(axis=1)
         two = self.probabilities if len(self.labels) > 1 else np.pad(self.probabilities, ((0, 0), (1, 0)))
+        novelty = np.full(len(top), np.nan) if self.novelty is None else self.novelty.astype(np.float64)
         second, first = np.partition(two, -2, axis=1)[:, -2:].T.astype(np.float64)
         return pl.DataFrame(
             {
                 "label": pl.Series(np.asarray(self.labels, dtype=object)[top].tolist(), dtype=pl.String),
                 "confidence": first,
                 "margin": first - second,
-                "novelty": pl.repeat(None, len(top), eager=True) if self.novelty is None else self.novelty,
-            },
-            schema_overrides={"novelty": pl.Float64},
+                "novelty": pl.Series(novelty, dtype=pl.Float64).fill_nan(None),
+            }
         )
 
 
@@ -83,6 +86,7 @@ class Scorer:
         encoder: the encoder with the adapter merged in.
         head: weight (labels, dimension) and bias (labels,), float32.
         novelty: what novelty is measured by; None where the model was saved without.
+        first_reader: what answers where it is sure, so that the encoder need not run; None where there is none.
     """
 
     def __init__(
@@ -91,12 +95,15 @@ class Scorer:
         tokenizer: Any,
         head: Head,
         about: ModelDescription,
+        *,
         novelty: Novelty | None = None,
+        first_reader: FirstReader | None = None,
     ) -> None:
         self.about = about
         self.encoder = encoder
         self.head = head
         self.novelty = novelty
+        self.first_reader = first_reader
         self.tokenizer = tokenizer
 
     @classmethod
@@ -111,11 +118,12 @@ class Scorer:
             EncoderError: the encoder is not on this machine.
         """
         about = load_description(folder)
-        novelty = load_novelty(folder, about)
+        tokenizer = _load_tokenizer(folder)
+        parts: Any = {"novelty": load_novelty(folder, about), "first_reader": load_first_reader(folder, about)}
         if about.precision == "int8":
             quantised = load_quantised(folder, about)
             head = load_head(folder, about, quantised.dimension)
-            return cls(quantised, _load_tokenizer(folder), head, about, novelty)
+            return cls(quantised, tokenizer, head, about, **parts)
         encoder = load_encoder(about.encoder, device=device)
         if encoder.digest != about.encoder_digest:
             raise ModelError(
@@ -123,7 +131,7 @@ class Scorer:
                 f"install the {about.encoder.name} encoder that it was trained on, or train again"
             )
         head = load_head(folder, about, encoder.dimension)
-        return cls(load_merged(folder, encoder), _load_tokenizer(folder), head, about, novelty)
+        return cls(load_merged(folder, encoder), tokenizer, head, about, **parts)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -139,7 +147,7 @@ class Scorer:
         return (scores[""] for scores in JointScorer({"": self}).stream(texts))
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
-        """Return what the head says before temperature and softmax, (n, labels) float32."""
+        """Return what the head says before temperature and softmax, (n, labels) float32, of every text."""
         return self.read(texts)[1]
 
     def read(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -174,7 +182,7 @@ class JointScorer:
         def count(rows: int) -> None:
             nonlocal done
             done += rows
-            if on_progress:
+            if on_progress and rows:
                 on_progress(done / work, f"{done * len(texts) // work:,} of {len(texts):,} texts scored")
 
         parts = [self._score(chunk, count) for chunk in cut_chunks(texts)] or [self._score([], count)]
@@ -185,10 +193,19 @@ class JointScorer:
         return (self._score(chunk, lambda _: None) for chunk in cut_chunks(texts))
 
     def _score(self, chunk: Sequence[str], on_rows: Callable[[int], None]) -> dict[str, Scores]:
-        features: dict[str, np.ndarray] = {}
+        readers = {name: scorer.first_reader for name, scorer in self._scorers.items() if scorer.first_reader}
+        first = {name: reader.read(chunk) for name, reader in readers.items()}
+        sure = dict.fromkeys(self._scorers, np.zeros(len(chunk), dtype=bool))
+        sure |= {name: reader.is_sure(first[name]) for name, reader in readers.items()}
+        found: dict[str, Scores] = {}
         for names, together in self._parts:
-            features |= zip(names, together.read(chunk, on_rows), strict=True)
-        return {name: scorer.weigh(features[name]) for name, scorer in self._scorers.items()}
+            rows = np.flatnonzero(~np.logical_and.reduce([sure[name] for name in names]))
+            on_rows(len(chunk) - len(rows))
+            features = together.read([chunk[int(row)] for row in rows], on_rows)
+            for name, part in zip(names, features, strict=True):
+                scores = self._scorers[name].weigh(part)
+                found[name] = _put_together(first[name], sure[name], rows, scores) if name in first else scores
+        return {name: found[name] for name in self._scorers}
 
 
 def cut_chunks(texts: Iterable[str]) -> Iterator[list[str]]:
@@ -226,6 +243,17 @@ def _join_encoders(encoders: "Sequence[PreTrainedModel | QuantisedEncoder]", abo
     models: list[Any] = list(encoders)
     wanted = "auto" if about.precision == "bf16" else "fp32"  # where bf16 is no faster, fp32 says the same
     return TorchForward(models, in_bf16=uses_bf16(wanted, models[0].device.type))
+
+
+def _put_together(first: np.ndarray, sure: np.ndarray, rows: np.ndarray, scores: Scores) -> Scores:
+    """Return what the first reader said where it is sure, and ``scores``, which are of ``rows``, elsewhere."""
+    unsure = ~sure[rows]
+    first[rows[unsure]] = scores.probabilities[unsure]
+    if scores.novelty is None:
+        return Scores(scores.labels, first)
+    novelty = np.full(len(first), np.nan, dtype=np.float32)
+    novelty[rows[unsure]] = scores.novelty[unsure]
+    return Scores(scores.labels, first, novelty)
 
 
 def _join(parts: Sequence[Scores]) -> Scores:

@@ -81,12 +81,13 @@ def test_the_temperature_comes_from_calibrate_where_there_is_enough(tmp_path):
 
 def test_a_candidate_answers_in_what_its_recipe_says(candidate, tmp_path):
     calibrate = pl.DataFrame({"text": [text for _, text, _ in ALL], "label": [row[2] for row in ALL]})
-    recipe = SMOKE.model_copy(update={"answers_in": "int8"})
+    recipe = SMOKE.model_copy(update={"answers_in": "int8", "first_reader": True})
     quick = train_candidate(frozen(), INTERACTIONS, calibrate=calibrate, recipe=recipe, folder=tmp_path / "quick")
     about = Scorer.load(quick.folder).about
     assert (about.precision, about.temperature) == ("int8", quick.temperature)
     assert quick.params["temperature"] == quick.temperature
     assert quick.params["changed_share"] <= 1 / 30
+    assert quick.params["first_reader"] is False  # thirty cases show too little
     assert quick.parity_gap < PARITY_TOLERANCE / 10
     assert Scorer.load(candidate.folder).about.precision == "fp32"
 
