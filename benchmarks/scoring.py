@@ -12,7 +12,7 @@ Peers are tuned on texts of the training part, once: pipeline by threads (one, a
 and batch size. Then, by seed and for five rounds, the arms score the same texts of the test part in an order that turns
 by one a round; a ratio is taken within a round, a seed's is the median of its rounds. Figures are means over seeds with
 95% t intervals. Points lost: accuracy on the whole test part in fp32 less the accuracy of the faster option. Memory:
-peak of a process that streams a million texts in int8 with the first reader, and how much of it came after the first 2%.
+peak of a process that streams a million texts in int8 with the first reader, and what of it came after the first 2%.
 
     python -m benchmarks.scoring --data ../shared/data
 """
