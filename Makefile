@@ -60,8 +60,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(VENV)/bin/pip install $(PIP_FLAGS) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.benched: $(VENV)/.installed bench.lock
+$(VENV)/.benched: $(VENV)/.installed bench.lock bench-onnx.lock
 	@$(VENV)/bin/pip install $(PIP_FLAGS) -r bench.lock
+	@$(VENV)/bin/pip install $(PIP_FLAGS) --no-deps --upgrade --target $(VENV)/onnx-peer -r bench-onnx.lock
 	@touch $@
 
 $(DESK_VENV)/.installed: label-studio.lock

@@ -1,5 +1,7 @@
 """The review group: what the champion says of every message, and what people's answers settle to."""
 
+from typing import Final
+
 import dagster as dg
 import numpy as np
 import polars as pl
@@ -10,6 +12,9 @@ from labeling import tables as t
 from labeling.settling.label_errors import SUSPICIOUS
 from labeling.settling.settle import Answers, changed_annotators, changed_labels, keep_standing, settle
 from training.registry.standing import read_standing
+
+_PART: Final = 50_000
+"""Messages are answered and their predictions kept so many at a time: memory stays bounded, a killed run goes on."""
 
 
 @dg.asset(group_name="review", kinds={"deltalake"}, deps=["interactions"])
@@ -31,24 +36,26 @@ def predictions(loop: Loop) -> dg.MaterializeResult:
     if champion is None:
         return dg.MaterializeResult(metadata={"new": 0, "champion": "none yet"})
     waiting = _unpredicted(loop, champion.version)
-    if not waiting.is_empty():
-        said = champion.predict(waiting["interaction_id"], waiting["text"])
-        seen = loop.tables.read(t.PREDICTIONS, columns=["interaction_id"])["interaction_id"].unique()
-        rows = said.with_columns(
+    seen = loop.tables.read(t.PREDICTIONS, columns=["interaction_id"])["interaction_id"].unique()
+    for start in range(0, waiting.len(), _PART):
+        mine = pl.col("interaction_id").is_in(waiting.slice(start, _PART).implode())
+        part = loop.tables.read(t.INTERACTIONS, columns=["interaction_id", "text"], where=mine)
+        rows = champion.predict(part["interaction_id"], part["text"]).with_columns(
             model_version=pl.lit(champion.version),
             shown=~pl.col("handoff") & ~pl.col("interaction_id").is_in(seen.implode()),
             predicted_at=pl.lit(loop.now()),
         )
         loop.tables.merge(t.PREDICTIONS, rows)
-    return dg.MaterializeResult(metadata={"new": waiting.height, "champion": champion.version})
+    return dg.MaterializeResult(metadata={"new": waiting.len(), "champion": champion.version})
 
 
-def _unpredicted(loop: Loop, champion: str) -> pl.DataFrame:
-    """Return interactions that this champion has said nothing of, and that no person has read."""
+def _unpredicted(loop: Loop, champion: str) -> pl.Series:
+    """Return the ids of interactions that this champion has said nothing of, and that no person has read."""
     mine = loop.tables.read(t.PREDICTIONS, columns=["interaction_id"], where=pl.col("model_version") == champion)
     read = loop.tables.read(t.LABELS, columns=["interaction_id"], where=pl.col("source") == "review")
-    texts = loop.tables.read(t.INTERACTIONS, columns=["interaction_id", "text"])
-    return texts.join(mine, on="interaction_id", how="anti").join(read, on="interaction_id", how="anti")
+    known = loop.tables.read(t.INTERACTIONS, columns=["interaction_id"])
+    waiting = known.join(mine, on="interaction_id", how="anti").join(read, on="interaction_id", how="anti")
+    return waiting["interaction_id"].sort()
 
 
 @dg.asset(

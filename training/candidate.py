@@ -12,10 +12,13 @@ import polars as pl
 
 from training.calibration import fit_temperature
 from training.encoder import Encoder, load_encoder
+from training.features import embed_texts
 from training.finetune import WARM, Epoch, Examples, Finetuned, Surroundings, WarmStart, finetune, plan_texts
 from training.heads import apply_head
+from training.lowering import add_first_reader, lower_precision
 from training.model_folder import ModelDescription, load_adapter, load_description, load_head, save_model
-from training.recipe import Recipe
+from training.novelty import Novelty, fit_novelty
+from training.recipe import Precision, Recipe
 from training.scoring import Scorer, softmax
 from training.team import Team
 from training.training_set import TrainingSet, to_dataset
@@ -101,30 +104,48 @@ def train_candidate(
     trained = finetune(encoder, train, dev, names=names, recipe=recipe, seed=seed, warm=warm, around=around)
     new = int((~warm.is_known).sum()) if warm else None
     pace = plan_texts(recipe, train=len(train.texts), dev=len(dev.texts), new=new) / (time.monotonic() - began)
-    temperature, source = _find_temperature(trained, dev, calibrate, names)
-    if source == "nothing" and warm and champion:
-        temperature, source = load_description(champion.folder).temperature, "champion"
-    about = ModelDescription(
+    learnt = np.array([names.index(label) for label in (*train.labels, *dev.labels)])
+    novelty = fit_novelty(trained.adapted.features(), learnt)  # of what finetune took in: train, then dev
+    before = load_description(champion.folder).temperature if warm and champion else None
+    temperature, source = _find_temperature(trained, dev, calibrate, names, champion=before)
+    gap, lowered = _save(
+        folder,
+        trained,
+        _describe(training_set, recipe, encoder, seed=seed, temperature=temperature),
+        texts=[*dev.texts, *train.texts][:_PARITY_TEXTS],
+        held_out=calibrate if source == "calibrate" else pl.DataFrame({"text": dev.texts, "label": dev.labels}),
+        learnt=train,
+        novelty=novelty,
+        training_set=training_set,
+    )
+    found = {name: getattr(trained, name) for name in ("chosen_epoch", "inverse_penalty", "trained_rows")}
+    sizes = {"train_rows": len(train.texts), "dev_rows": len(dev.texts)}
+    about = {"seed": seed, "start": WARM if warm else COLD, "temperature_source": source}
+    return Candidate(
+        folder,
+        names,
+        temperature=lowered["temperature"],
+        chosen_epoch=trained.chosen_epoch,
+        curves=trained.curves,
+        params=recipe.parameters() | about | sizes | found | lowered,
+        parity_gap=gap,
+        confusion=_count_confusion(trained, dev, names),
+        pace=pace,
+    )
+
+
+def _describe(
+    training_set: TrainingSet, recipe: Recipe, encoder: Encoder, *, seed: int, temperature: float
+) -> ModelDescription:
+    return ModelDescription(
         task=training_set.task,
-        labels=names,
+        labels=training_set.label_names,
         temperature=temperature,
         recipe=recipe.model_dump(mode="json") | {"seed": seed},
         training_set_id=training_set.training_set_id,
         encoder=recipe.encoder,
         encoder_digest=encoder.digest,
     )
-    gap = _save(folder, trained, encoder, about, texts=[*dev.texts, *train.texts][:_PARITY_TEXTS])
-    params = recipe.parameters() | {
-        "seed": seed,
-        "start": WARM if warm else COLD,
-        "train_rows": len(train.texts),
-        "dev_rows": len(dev.texts),
-        "temperature": temperature,
-        "temperature_source": source,
-    }
-    confusion = _count_confusion(trained, dev, names)
-    params |= {name: getattr(trained, name) for name in ("chosen_epoch", "inverse_penalty", "trained_rows")}
-    return Candidate(folder, names, temperature, trained.chosen_epoch, trained.curves, params, gap, confusion, pace)
 
 
 def would_start_warm(champion: Champion, training_set: TrainingSet, recipe: Recipe) -> bool:
@@ -165,9 +186,9 @@ def _count_confusion(trained: Finetuned, dev: Examples, names: Sequence[str]) ->
 
 
 def _find_temperature(
-    trained: Finetuned, dev: Examples, calibrate: pl.DataFrame, names: Sequence[str]
+    trained: Finetuned, dev: Examples, calibrate: pl.DataFrame, names: Sequence[str], *, champion: float | None
 ) -> tuple[float, str]:
-    """Return a temperature and what it was fitted on: calibrate, dev or nothing."""
+    """Return a temperature and where it comes from: calibrate, dev, the champion gone on from, or nothing."""
     place = {name: position for position, name in enumerate(names)}
     known = calibrate.filter(pl.col("label").is_in(list(names)))
     if known.height >= _MIN_CALIBRATE:
@@ -175,23 +196,62 @@ def _find_temperature(
         return fit_temperature(_logits(trained, known["text"].to_list()), targets), "calibrate"
     if trained.dev_logits is not None and len(dev.labels) >= _MIN_CALIBRATE:
         return fit_temperature(trained.dev_logits, np.array([place[label] for label in dev.labels])), "dev"
-    return 1.0, "nothing"
+    return (1.0, "nothing") if champion is None else (champion, "champion")
 
 
 def _logits(trained: Finetuned, texts: Sequence[str]) -> np.ndarray:
-    trained.adapted.take_in(texts)
-    return apply_head(trained.adapted.features(), trained.head)
+    """Return what the model says of ``texts``, computed as a saved one does: from the bottom, nothing rounded."""
+    return apply_head(embed_texts(trained.adapted.encoder, texts), trained.head)
 
 
 def _save(
-    folder: Path, trained: Finetuned, encoder: Encoder, about: ModelDescription, *, texts: Sequence[str]
-) -> float:
-    """Save the model, load it as anyone would, and return the largest difference in a probability of ``texts``."""
+    folder: Path,
+    trained: Finetuned,
+    about: ModelDescription,
+    *,
+    texts: Sequence[str],
+    held_out: pl.DataFrame,
+    learnt: Examples,
+    novelty: Novelty,
+    training_set: TrainingSet,
+) -> tuple[float, dict[str, float]]:
+    """Save the model and load it as anyone would; then let it answer in what its recipe says.
+
+    Returns:
+        The largest difference in a probability of ``texts``; the temperature, and what fewer bits cost on
+        ``held_out`` (columns text and label).
+    """
     before = softmax(_logits(trained, texts), about.temperature)
     fresh = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(fresh, ignore_errors=True)
-    save_model(fresh, adapter=trained.adapted.adapter, head=trained.head, tokenizer=encoder.tokenizer, model=about)
+    save_model(
+        fresh,
+        adapter=trained.adapted.adapter,
+        head=trained.head,
+        tokenizer=trained.adapted.encoder.tokenizer,
+        model=about,
+        novelty=novelty,
+        training_set=training_set,
+    )
     after = Scorer.load(fresh).score(texts).probabilities
+    figures = _lower(fresh, about, held_out)
+    if about.recipe["first_reader"]:
+        said = held_out["text"].to_list(), held_out["label"].to_list()
+        figures["first_reader"] = add_first_reader(fresh, learnt=(learnt.texts, learnt.labels), held_out=said)
     shutil.rmtree(folder, ignore_errors=True)
     fresh.replace(folder)
-    return float(np.abs(before - after).max())
+    return float(np.abs(before - after).max()), figures
+
+
+def _lower(folder: Path, about: ModelDescription, held_out: pl.DataFrame) -> dict[str, float]:
+    precision: Precision = about.recipe["answers_in"]
+    if precision == "fp32":
+        return {"temperature": about.temperature}
+    changed, lowered = lower_precision(
+        folder, precision, texts=held_out["text"].to_list(), labels=held_out["label"].to_list()
+    )
+    return {
+        "temperature": changed.temperature,
+        "changed_share": lowered.changed_share,
+        "accuracy_lost": lowered.accuracy_lost,
+    }

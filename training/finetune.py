@@ -273,6 +273,7 @@ class _Loop:
 
     def _finish(self, best: _Best, choice: _Choice, rows: int) -> Finetuned:
         self._adapted.restore(best.adapter)
+        self._adapted.adapter.eval()
         return Finetuned(
             self._adapted, best.head, choice.curves, best.choice.epoch, self._inverse_penalty, choice.dev_logits, rows
         )

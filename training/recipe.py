@@ -7,6 +7,8 @@ from pydantic import Field
 from labeling.config import Config
 from training.encoder import EncoderSpec
 
+Precision = Literal["fp32", "bf16", "int8"]
+
 
 class HeadRecipe(Config):
     """The logistic regression that training starts from and ends with.
@@ -54,7 +56,10 @@ class Recipe(Config):
 
     ``epochs`` at most, fewer once dev has not improved for ``patience``; ``fixed_epochs`` where dev has fewer than
     ``min_dev`` rows, too few to choose by. ``refit``: once the number of epochs is chosen, train on dev too.
-    ``precision`` "auto" is bf16 where the processor multiplies it natively.
+    ``precision`` "auto" is bf16 where the processor multiplies it natively. ``answers_in`` is what the trained model
+    scores in: bf16 and int8 are faster and have to give the same answers (training.lowering); int8 needs the extra
+    ``onnx``. ``first_reader``: let a linear model of words answer where it is sure (training.first_reader), which is
+    as fast again or more, and tells no novelty of what it answers.
     """
 
     schema_version: int = Field(ge=1, le=1)
@@ -77,6 +82,8 @@ class Recipe(Config):
     min_dev: int = Field(ge=2)
     refit: bool
     seed: int = Field(ge=0, lt=2**32)
+    answers_in: Precision = "fp32"
+    first_reader: bool = False
 
     def parameters(self) -> dict[str, Any]:
         """Return every setting, flat, its sections joined by a dot: what a run records."""

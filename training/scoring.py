@@ -1,50 +1,69 @@
 """Score texts with a saved model: what it says of each, and how sure it is."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
 
 from labeling.errors import ModelError
-from training.batches import Progress, Tokens, plan_batches, tokenize
-from training.encoder import load_encoder, pool_mean
-from training.heads import apply_head
-from training.layers import count_shared, lower_layers, upper_layers
-from training.model_folder import TOKENIZER, ModelDescription, load_description, load_head, load_merged
+from training.batches import Progress, tokenize
+from training.encoder import load_encoder
+from training.finetune import uses_bf16
+from training.first_reader import FirstReader
+from training.forward import Forward, TorchForward, read_features
+from training.heads import Head, apply_head
+from training.model_folder import (
+    TOKENIZER,
+    ModelDescription,
+    load_description,
+    load_first_reader,
+    load_head,
+    load_merged,
+    load_novelty,
+)
+from training.novelty import Novelty
+from training.quantised import QuantisedEncoder, QuantisedForward, load_quantised
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel
 
-_BATCH_TOKENS = 2048
+_CHUNK_TEXTS: Final = 4096
+_CHUNK_CHARACTERS: Final = 4_000_000
+"""Texts are taken in so many at a time: enough to find texts of like length, few enough for a small memory."""
 
 
 @dataclass(frozen=True)
 class Scores:
     """What a model says of n texts: ``probabilities`` (n, labels) float32, each row summing to 1.
 
-    A row sums to less where a label was retired since the model was trained (training.translated).
+    A row sums to less where a label was retired since the model was trained (training.translated). ``novelty`` (n,)
+    float32 is ``Novelty.measure``, None of a model that was saved without novelty statistics, NaN of a text that the
+    model's first reader answered: it is like texts that were trained on, and was not read further.
     """
 
     labels: tuple[str, ...]
     probabilities: np.ndarray
+    novelty: np.ndarray | None = None
 
     def frame(self) -> pl.DataFrame:
-        """Return one row a text, in order: ``label``, ``confidence`` in [0, 1] and ``margin`` in [0, 1].
+        """Return one row a text, in order: ``label``, ``confidence`` and ``margin``, each in [0, 1], and ``novelty``.
 
-        Confidence is the likeliest label's probability, margin that less the second likeliest's (0 where there is one).
+        Confidence is the likeliest label's probability, margin that less the second likeliest's (0 where there is
+        one); novelty is null where there is none.
         """
         top = self.probabilities.argmax(axis=1)
         two = self.probabilities if len(self.labels) > 1 else np.pad(self.probabilities, ((0, 0), (1, 0)))
+        novelty = np.full(len(top), np.nan) if self.novelty is None else self.novelty.astype(np.float64)
         second, first = np.partition(two, -2, axis=1)[:, -2:].T.astype(np.float64)
         return pl.DataFrame(
             {
                 "label": pl.Series(np.asarray(self.labels, dtype=object)[top].tolist(), dtype=pl.String),
                 "confidence": first,
                 "margin": first - second,
+                "novelty": pl.Series(novelty, dtype=pl.Float64).fill_nan(None),
             }
         )
 
@@ -59,32 +78,52 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
 class Scorer:
     """A saved model, loaded: its adapter is merged into the encoder, so scoring costs what the encoder costs.
 
-    In float32, whatever the recipe trained in: a text's score then does not hang on the texts beside it
-    (differences stay below 1e-5).
+    In fp32 a text's score does not hang on the texts beside it (differences stay below 1e-5); in bf16 it does by some
+    1e-3, in int8, where a batch shares its scales, by some 1e-2 (training.quantised).
 
     Attributes:
         about: what it is.
-        model: the encoder with the adapter merged in.
+        encoder: the encoder with the adapter merged in.
         head: weight (labels, dimension) and bias (labels,), float32.
+        novelty: what novelty is measured by; None where the model was saved without.
+        first_reader: what answers where it is sure, so that the encoder need not run; None where there is none.
     """
 
     def __init__(
-        self, model: "PreTrainedModel", tokenizer: Any, head: tuple[np.ndarray, np.ndarray], about: ModelDescription
+        self,
+        encoder: "PreTrainedModel | QuantisedEncoder",
+        tokenizer: Any,
+        head: Head,
+        about: ModelDescription,
+        *,
+        novelty: Novelty | None = None,
+        first_reader: FirstReader | None = None,
     ) -> None:
         self.about = about
-        self.model = model
+        self.encoder = encoder
         self.head = head
-        self._tokenizer = tokenizer
+        self.novelty = novelty
+        self.first_reader = first_reader
+        self.tokenizer = tokenizer
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "cpu") -> "Scorer":
         """Load the model that ``training.model_folder.save_model`` wrote into ``folder``.
 
+        A model that answers in int8 runs on the processor, whatever the ``device``, and needs no encoder beside it.
+
         Raises:
-            ModelError: the folder is not a whole model, or this machine's encoder is not the one it was trained on.
+            ModelError: the folder is not a whole model, this machine's encoder is not the one it was trained on, or
+                it answers in int8 and ONNX Runtime is not installed.
             EncoderError: the encoder is not on this machine.
         """
         about = load_description(folder)
+        tokenizer = _load_tokenizer(folder)
+        parts: Any = {"novelty": load_novelty(folder, about), "first_reader": load_first_reader(folder, about)}
+        if about.precision == "int8":
+            quantised = load_quantised(folder, about)
+            head = load_head(folder, about, quantised.dimension)
+            return cls(quantised, tokenizer, head, about, **parts)
         encoder = load_encoder(about.encoder, device=device)
         if encoder.digest != about.encoder_digest:
             raise ModelError(
@@ -92,24 +131,35 @@ class Scorer:
                 f"install the {about.encoder.name} encoder that it was trained on, or train again"
             )
         head = load_head(folder, about, encoder.dimension)
-        return cls(load_merged(folder, encoder), _load_tokenizer(folder), head, about)
+        return cls(load_merged(folder, encoder), tokenizer, head, about, **parts)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """What this model can say, in the order of the columns of its probabilities."""
         return self.about.labels
 
-    def tokenize(self, texts: Sequence[str]) -> Tokens:
-        """Return ``texts`` as this model reads them."""
-        return tokenize(self._tokenizer, texts, max_tokens=self.about.encoder.max_tokens)
-
     def score(self, texts: Sequence[str], on_progress: Progress | None = None) -> Scores:
         """Return calibrated probabilities of each text, in the order given; no texts give no rows."""
-        return Scores(self.labels, softmax(self.logits(texts, on_progress), self.about.temperature))
+        return JointScorer({"": self}).score(texts, on_progress)[""]
 
-    def logits(self, texts: Sequence[str], on_progress: Progress | None = None) -> np.ndarray:
-        """Return what the head says before temperature and softmax, (n, labels) float32."""
-        return _Shared([self]).logits(texts, on_progress)[0]
+    def stream(self, texts: Iterable[str]) -> Iterator[Scores]:
+        """Yield the scores of any number of texts part by part, in the order given, in a memory that does not grow."""
+        return (scores[""] for scores in JointScorer({"": self}).stream(texts))
+
+    def logits(self, texts: Sequence[str]) -> np.ndarray:
+        """Return what the head says before temperature and softmax, (n, labels) float32, of every text."""
+        return self.read(texts)[1]
+
+    def read(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return features (n, dimension), each of length 1, and logits (n, labels) of ``texts``, both float32."""
+        features = _Together([self]).read(texts, lambda _: None)[0]
+        return features, apply_head(features, self.head)
+
+    def weigh(self, features: np.ndarray) -> Scores:
+        """Return the scores of texts of which ``features`` were read, (n, dimension)."""
+        logits = apply_head(features, self.head)
+        novelty = self.novelty.measure(features, logits) if self.novelty else None
+        return Scores(self.labels, softmax(logits, self.about.temperature), novelty)
 
 
 class JointScorer:
@@ -119,58 +169,100 @@ class JointScorer:
     """
 
     def __init__(self, scorers: Mapping[str, Scorer]) -> None:
-        alike: dict[str, list[str]] = {}
+        alike: dict[tuple[str, str], list[str]] = {}
         for name, scorer in scorers.items():
-            alike.setdefault(scorer.about.encoder_digest, []).append(name)
+            alike.setdefault((scorer.about.encoder_digest, scorer.about.precision), []).append(name)
         self._scorers = dict(scorers)
-        self._parts = [(names, _Shared([scorers[name] for name in names])) for names in alike.values()]
+        self._parts = [(names, _Together([scorers[name] for name in names])) for names in alike.values()]
 
     def score(self, texts: Sequence[str], on_progress: Progress | None = None) -> dict[str, Scores]:
         """Return calibrated probabilities by model, each of every text in the order given."""
-        logits: dict[str, np.ndarray] = {}
-        for names, shared in self._parts:
-            logits |= zip(names, shared.logits(texts, on_progress), strict=True)
-        return {
-            name: Scores(scorer.labels, softmax(logits[name], scorer.about.temperature))
-            for name, scorer in self._scorers.items()
-        }
+        done, work = 0, len(texts) * len(self._parts)
+
+        def count(rows: int) -> None:
+            nonlocal done
+            done += rows
+            if on_progress and rows:
+                on_progress(done / work, f"{done * len(texts) // work:,} of {len(texts):,} texts scored")
+
+        parts = [self._score(chunk, count) for chunk in cut_chunks(texts)] or [self._score([], count)]
+        return {name: _join([part[name] for part in parts]) for name in self._scorers}
+
+    def stream(self, texts: Iterable[str]) -> Iterator[dict[str, Scores]]:
+        """Yield ``score`` of any number of texts part by part, in the order given, in a memory that does not grow."""
+        return (self._score(chunk, lambda _: None) for chunk in cut_chunks(texts))
+
+    def _score(self, chunk: Sequence[str], on_rows: Callable[[int], None]) -> dict[str, Scores]:
+        readers = {name: scorer.first_reader for name, scorer in self._scorers.items() if scorer.first_reader}
+        first = {name: reader.read(chunk) for name, reader in readers.items()}
+        sure = dict.fromkeys(self._scorers, np.zeros(len(chunk), dtype=bool))
+        sure |= {name: reader.is_sure(first[name]) for name, reader in readers.items()}
+        found: dict[str, Scores] = {}
+        for names, together in self._parts:
+            rows = np.flatnonzero(~np.logical_and.reduce([sure[name] for name in names]))
+            on_rows(len(chunk) - len(rows))
+            features = together.read([chunk[int(row)] for row in rows], on_rows)
+            for name, part in zip(names, features, strict=True):
+                scores = self._scorers[name].weigh(part)
+                found[name] = _put_together(first[name], sure[name], rows, scores) if name in first else scores
+        return {name: found[name] for name in self._scorers}
 
 
-class _Shared:
-    """Scorers of one encoder: what lies below their first difference, and of each what lies above."""
+def cut_chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Cut ``texts`` into parts of 4,096 texts, fewer where they are long, so that tokenising one fits in memory."""
+    chunk: list[str] = []
+    room = _CHUNK_CHARACTERS
+    for text in texts:
+        chunk.append(text)
+        room -= len(text)
+        if len(chunk) == _CHUNK_TEXTS or room <= 0:
+            yield chunk
+            chunk, room = [], _CHUNK_CHARACTERS
+    if chunk:
+        yield chunk
+
+
+class _Together:
+    """Scorers of one encoder and one precision, whose tokens are the same."""
 
     def __init__(self, scorers: Sequence[Scorer]) -> None:
-        self._scorers = scorers
-        models = [scorer.model for scorer in scorers]
-        shared = count_shared(models) if len(models) > 1 else 0
-        self._lower = lower_layers(models[0], shared) if shared else None
-        self._upper = [upper_layers(model, shared) for model in models] if shared else models
+        self._about, self._tokenizer = scorers[0].about, scorers[0].tokenizer
+        self._widths = [scorer.head[0].shape[1] for scorer in scorers]
+        self._forward = _join_encoders([scorer.encoder for scorer in scorers], self._about)
 
-    def logits(self, texts: Sequence[str], on_progress: Progress | None = None) -> list[np.ndarray]:
-        """Return each scorer's ``Scorer.logits``."""
-        import torch
+    def read(self, texts: Sequence[str], on_rows: Callable[[int], None]) -> list[np.ndarray]:
+        """Return of each scorer the features of ``texts``, (n, dimension); ``on_rows`` hears of each batch's rows."""
+        tokens = tokenize(self._tokenizer, texts, max_tokens=self._about.encoder.max_tokens)
+        return read_features(self._forward, tokens, self._widths, on_rows)
 
-        tokens = self._scorers[0].tokenize(texts)
-        found = [np.empty((len(texts), len(scorer.labels)), dtype=np.float32) for scorer in self._scorers]
-        done = 0
-        with torch.inference_mode():
-            for rows in plan_batches(tokens.lengths, batch_tokens=_BATCH_TOKENS):
-                for logits, part in zip(found, self._run(*tokens.collate(rows)), strict=True):
-                    logits[rows] = part
-                done += len(rows)
-                if on_progress:
-                    on_progress(done / len(texts), f"{done:,} of {len(texts):,} texts scored")
-        return found
 
-    def _run(self, ids: "torch.Tensor", mask: "torch.Tensor") -> Iterator[np.ndarray]:
-        device = self._scorers[0].model.device
-        ids, mask = ids.to(device), mask.to(device)
-        taken = {"input_ids": ids}
-        if self._lower is not None:
-            taken = {"inputs_embeds": self._lower(input_ids=ids, attention_mask=mask).last_hidden_state}
-        for scorer, upper in zip(self._scorers, self._upper, strict=True):
-            hidden = upper(**taken, attention_mask=mask).last_hidden_state
-            yield apply_head(pool_mean(hidden, mask).cpu().numpy(), scorer.head)
+def _join_encoders(encoders: "Sequence[PreTrainedModel | QuantisedEncoder]", about: ModelDescription) -> Forward:
+    quantised = [encoder for encoder in encoders if isinstance(encoder, QuantisedEncoder)]
+    if quantised:
+        return QuantisedForward(quantised)
+    models: list[Any] = list(encoders)
+    wanted = "auto" if about.precision == "bf16" else "fp32"  # where bf16 is no faster, fp32 says the same
+    return TorchForward(models, in_bf16=uses_bf16(wanted, models[0].device.type))
+
+
+def _put_together(first: np.ndarray, sure: np.ndarray, rows: np.ndarray, scores: Scores) -> Scores:
+    """Return what the first reader said where it is sure, and ``scores``, which are of ``rows``, elsewhere."""
+    unsure = ~sure[rows]
+    first[rows[unsure]] = scores.probabilities[unsure]
+    if scores.novelty is None:
+        return Scores(scores.labels, first)
+    novelty = np.full(len(first), np.nan, dtype=np.float32)
+    novelty[rows[unsure]] = scores.novelty[unsure]
+    return Scores(scores.labels, first, novelty)
+
+
+def _join(parts: Sequence[Scores]) -> Scores:
+    novelty = [part.novelty for part in parts if part.novelty is not None]
+    return Scores(
+        parts[0].labels,
+        np.concatenate([part.probabilities for part in parts]),
+        np.concatenate(novelty) if novelty else None,
+    )
 
 
 def _load_tokenizer(folder: Path) -> Any:

@@ -1,5 +1,7 @@
 """What a model of an older taxonomy says, in the labels of today."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from labeling.taxonomy import Taxonomy
@@ -28,6 +30,7 @@ def translate_scores(scores: Scores, taxonomy: Taxonomy, task: str) -> Scores:
     today = [former.get(label, label) for label in scores.labels]
     names = tuple(dict.fromkeys(name for name in today if name is not None))
     if not names:
-        return Scores((CANNOT_TELL,), np.zeros((len(scores.probabilities), 1), dtype=np.float32))
+        nothing = np.zeros((len(scores.probabilities), 1), dtype=np.float32)
+        return replace(scores, labels=(CANNOT_TELL,), probabilities=nothing)
     joins = np.array([[was == name for name in names] for was in today], dtype=np.float32)
-    return Scores(names, np.minimum(scores.probabilities @ joins, 1.0))
+    return replace(scores, labels=names, probabilities=np.minimum(scores.probabilities @ joins, 1.0))

@@ -42,7 +42,7 @@ def train(
         raise ConfigError(
             [f"a task of taxonomy.yaml is needed ({', '.join(tasks)}), found {task!r}: name one of these"]
         )
-    settings.recipe_named(recipe)
+    settings.recipe_for(task, named=recipe)
     if dry_run:
         _foretell(found, task, recipe, from_scratch=from_scratch)
         return
@@ -74,7 +74,7 @@ def _foretell(home: "Home", task: str, recipe: str, *, from_scratch: bool) -> No
     try:
         with console(stderr=True).status(f"{task}: measuring a learning curve"):
             found = look_ahead(
-                loop, settings.taxonomy.task(task), settings.recipe_named(recipe), from_scratch=from_scratch
+                loop, settings.taxonomy.task(task), settings.recipe_for(task, named=recipe), from_scratch=from_scratch
             )
     except TooFewLabels as error:
         say(f"{task}: there is nothing to train on yet, it waits for {error}")

@@ -1,8 +1,12 @@
 import dagster as dg
 import pytest
 
+from assets.settings import load_settings
 from assets.training import settled_labels, training_assets
 from labeling import tables as t
+from labeling.errors import ConfigError
+from labeling.home import Home
+from pipelines.replay.stage import make_stage
 
 
 @pytest.fixture
@@ -143,3 +147,24 @@ def test_a_retrain_goes_on_from_the_champion_until_it_is_time_for_a_cold_one(sto
     ]
     assert len(list((stocked.home.training / "activations").glob("*/*.safetensors"))) == 4
     assert not list((stocked.home.training / "runs").glob("*"))
+
+
+def test_a_task_may_have_a_recipe_of_its_own(tmp_path):
+    home = Home(tmp_path / "home")
+    home.path.mkdir()
+    changes = {"recipe": "demo", "task_recipes": {"sentiment": "smoke"}}
+    make_stage(home, seed=1, changes={"settings.yaml": {"retrain": changes}})
+    settings = load_settings(home.configs)
+    asked = [
+        settings.recipe_for("intent"),
+        settings.recipe_for("sentiment"),
+        settings.recipe_for("intent", named="gpu"),
+    ]
+    assert asked == [settings.recipes[name] for name in ("demo", "smoke", "gpu")]
+    path = home.configs / "settings.yaml"
+    path.write_text(path.read_text().replace("sentiment: smoke", "mood: none"))
+    with pytest.raises(ConfigError) as caught:
+        load_settings(home.configs)
+    assert "retrain.task_recipes.mood: needs a file of recipes/" in caught.value.faults[0]
+    assert "found 'none'" in caught.value.faults[0]
+    assert "needs tasks of taxonomy.yaml (intent, sentiment), found 'mood'" in caught.value.faults[1]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,14 @@ def test_it_answers_in_a_plain_process_elsewhere(champion, mlflow_registry, rele
     assert told["same"]
     assert str(tmp_path) in told["code"]
     assert told["needless"] == []
+
+
+def test_a_model_that_answers_in_int8_asks_for_its_runtime(topic_model, tmp_path):
+    scorer, folder = Scorer.load(topic_model), shutil.copytree(topic_model, tmp_path / "model")
+    assert "onnxruntime" not in package_task_model(folder, scorer, probe=TEXTS).requirements
+    (folder / "int8").mkdir()
+    (folder / "int8" / "upper.onnx").touch()
+    assert "onnxruntime" in package_task_model(folder, scorer, probe=TEXTS).requirements
 
 
 def test_the_model_of_one_task_answers_with_its_label(mlflow_registry, topic_model):

@@ -23,7 +23,8 @@ def test_a_release_answers_as_its_models_do(release, topic_model, mood_model):
             np.testing.assert_allclose(answer[f"{task}_{figure}"], alone[figure], atol=1e-6)
     assert answer["release"].unique().to_list() == [release.about.release_id]
     assert answer.columns == [
-        *("topic", "topic_confidence", "topic_margin", "mood", "mood_confidence", "mood_margin"),
+        *("topic", "topic_confidence", "topic_margin", "topic_novelty"),
+        *("mood", "mood_confidence", "mood_margin", "mood_novelty"),
         *("handoff", "handoff_reason", "release"),
     ]
 

@@ -6,6 +6,8 @@ import numpy as np
 
 from training.encoder import EncoderSpec, load_encoder
 from training.model_folder import ModelDescription, save_model
+from training.novelty import Novelty
+from training.training_set import TrainingSet
 
 TEXTS = (
     "my card has not arrived",
@@ -23,6 +25,8 @@ def saved_model(
     temperature: float = 1.5,
     target_modules: tuple[str, ...] = ("query",),
     layers: tuple[int, ...] | None = None,
+    novelty: Novelty | None = None,
+    training_set: TrainingSet | None = None,
 ) -> Path:
     import torch
     from peft import LoraConfig, get_peft_model
@@ -48,7 +52,15 @@ def saved_model(
         encoder=encoder.spec,
         encoder_digest=encoder.digest,
     )
-    save_model(folder, adapter=adapter, head=head, tokenizer=encoder.tokenizer, model=about)
+    save_model(
+        folder,
+        adapter=adapter,
+        head=head,
+        tokenizer=encoder.tokenizer,
+        model=about,
+        novelty=novelty,
+        training_set=training_set,
+    )
     return folder
 
 

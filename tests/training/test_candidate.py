@@ -11,6 +11,7 @@ from labeling.tables import LABELS
 from labeling.taxonomy import Label, Task
 from tests.training.parts import MESSAGES
 from training.candidate import PARITY_TOLERANCE, train_candidate
+from training.model_folder import load_manifest
 from training.recipe import Recipe
 from training.scoring import Scorer
 from training.training_set import freeze_training_set
@@ -76,6 +77,27 @@ def test_the_temperature_comes_from_calibrate_where_there_is_enough(tmp_path):
     assert sure.params["temperature_source"] == "calibrate"
     assert sure.temperature < 1 < unsure.temperature
     assert Scorer.load(unsure.folder).about.temperature == unsure.temperature
+
+
+def test_a_candidate_answers_in_what_its_recipe_says(candidate, tmp_path):
+    calibrate = pl.DataFrame({"text": [text for _, text, _ in ALL], "label": [row[2] for row in ALL]})
+    recipe = SMOKE.model_copy(update={"answers_in": "int8", "first_reader": True})
+    quick = train_candidate(frozen(), INTERACTIONS, calibrate=calibrate, recipe=recipe, folder=tmp_path / "quick")
+    about = Scorer.load(quick.folder).about
+    assert (about.precision, about.temperature) == ("int8", quick.temperature)
+    assert quick.params["temperature"] == quick.temperature
+    assert quick.params["changed_share"] <= 1 / 30
+    assert quick.params["first_reader"] is False  # thirty cases show too little
+    assert quick.parity_gap < PARITY_TOLERANCE / 10
+    assert Scorer.load(candidate.folder).about.precision == "fp32"
+
+
+def test_a_candidate_knows_what_it_learnt_from_and_what_is_unlike_it(candidate):
+    scorer = Scorer.load(candidate.folder)
+    rows = load_manifest(candidate.folder, scorer.about)
+    assert set(rows["interaction_id"]) == {row[0] for row in ALL}
+    known, odd = (np.median(scorer.score(texts).novelty) for texts in (list(INTERACTIONS["text"]), ["zzz", "1 + 1"]))
+    assert known < odd
 
 
 def test_a_refused_training_leaves_the_folder_alone(candidate):

@@ -3,7 +3,8 @@ import pytest
 
 from tests.training.parts import TEXTS, saved_model
 from training.encoder import EncoderSpec, load_encoder, pool_mean
-from training.scoring import JointScorer, Scorer, Scores, softmax
+from training.novelty import fit_novelty
+from training.scoring import JointScorer, Scorer, Scores, cut_chunks, softmax
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,8 @@ def test_the_frame_holds_label_confidence_and_margin():
     assert frame["label"].to_list() == ["b", "a"]
     assert frame["confidence"].to_list() == pytest.approx([0.7, 0.5])
     assert frame["margin"].to_list() == pytest.approx([0.5, 0.25])
-    assert frame.columns == ["label", "confidence", "margin"]
+    assert frame.columns == ["label", "confidence", "margin", "novelty"]
+    assert frame["novelty"].to_list() == [None, None]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +88,7 @@ def test_models_that_share_layers_say_together_what_each_says_alone(scorer, uppe
 
 def test_shared_layers_run_once(upper, top):
     runs = []
-    for model in (upper.model, top.model):
+    for model in (upper.encoder, top.encoder):
         for depth, layer in enumerate(model.encoder.layer):
             layer.register_forward_hook(lambda *_, depth=depth: runs.append(depth))
     JointScorer({"upper": upper, "top": top}).score(TEXTS[:1])
@@ -97,3 +99,54 @@ def test_progress_of_joint_scoring_ends_at_one(upper, top):
     shares = []
     JointScorer({"upper": upper, "top": top}).score(TEXTS, on_progress=lambda share, _: shares.append(share))
     assert shares[-1] == 1.0
+
+
+def test_a_stream_says_what_scoring_all_at_once_says(scorer, top):
+    texts = [*TEXTS, *(f"message {number} about the parcel" for number in range(20))]
+    streamed = list(scorer.stream(iter(texts)))
+    assert np.allclose(streamed[0].probabilities, scorer.score(texts).probabilities, atol=1e-6)
+    joint = JointScorer({"whole": scorer, "top": top})
+    both = next(joint.stream(texts))
+    assert np.array_equal(both["top"].probabilities, joint.score(texts)["top"].probabilities)
+    assert list(scorer.stream([])) == []
+
+
+def test_a_stream_takes_in_no_more_texts_than_it_has_answered():
+    taken = []
+
+    def texts():
+        for number in range(100_000):
+            taken.append(number)
+            yield "x" * 10
+
+    chunks = cut_chunks(texts())
+    assert len(next(chunks)) == len(taken) == 4096
+    assert [len(chunk) for chunk in cut_chunks(["y" * 3_000_000] * 3)] == [2, 1]
+
+
+def test_threads_change_no_score(scorer):
+    import torch
+
+    texts = [f"{text} {number}" for number in range(40) for text in TEXTS]
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(scorer.score(texts).probabilities)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert np.allclose(*found, atol=1e-6)
+
+
+def test_novelty_is_measured_by_the_statistics_in_the_folder(scorer, tmp_path):
+    features, _ = scorer.read(TEXTS[:4])
+    statistics = fit_novelty(features, np.array([0, 0, 1, 1]))
+    knowing = Scorer.load(saved_model(tmp_path / "model", novelty=statistics))
+    texts = [TEXTS[0], "colourless green ideas sleep furiously"]
+    scores = knowing.score(texts)
+    assert scores.novelty.shape == (2,)
+    assert np.allclose(scores.novelty, statistics.measure(*knowing.read(texts)), atol=1e-4)
+    assert np.array_equal(JointScorer({"a": knowing}).score(texts)["a"].novelty, scores.novelty)
+    assert scorer.score(texts).novelty is None

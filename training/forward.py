@@ -1,0 +1,114 @@
+"""Tokens become features: the encoder's forward pass, in torch, with the layers that models have in common run once."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+
+from training.batches import plan_batches
+from training.encoder import pool_mean
+from training.layers import count_shared, lower_layers, upper_layers
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from training.batches import Tokens
+
+CPU_BATCH_TOKENS: Final = 512
+"""What one layer makes of so many tokens stays in a core's cache; four times as many cost a quarter more a token."""
+
+_GPU_BATCH_TOKENS: Final = 65_536
+
+
+class Forward(Protocol):
+    """One pass over texts for one or more models of one encoder; may be called from several threads at once.
+
+    ``batch_tokens`` is how many tokens, padding included, to hand over at a time, ``threads`` from how many threads.
+    """
+
+    batch_tokens: int
+    threads: int
+
+    def __call__(self, ids: "torch.Tensor", mask: "torch.Tensor") -> Sequence[np.ndarray]:
+        """Return of each model the feature of each text, (n, d) float32, each of length 1.
+
+        Args:
+            ids: token ids, (n, tokens).
+            mask: 1 for a token, 0 for padding, (n, tokens).
+        """
+        ...
+
+
+class TorchForward:
+    """A ``Forward`` in torch; layers from below that have the same weights in all ``models`` run once for all."""
+
+    def __init__(self, models: "Sequence[PreTrainedModel]", *, in_bf16: bool) -> None:
+        import torch
+
+        shared = count_shared(models) if len(models) > 1 else 0
+        self._device = models[0].device
+        self._in_bf16 = in_bf16
+        self._lower = lower_layers(models[0], shared) if shared else None
+        self._upper: Sequence[Any] = [upper_layers(model, shared) for model in models] if shared else models
+        on_cpu = self._device.type == "cpu"
+        self.batch_tokens = CPU_BATCH_TOKENS if on_cpu else _GPU_BATCH_TOKENS
+        self.threads = torch.get_num_threads() if on_cpu else 1
+
+    def __call__(self, ids: "torch.Tensor", mask: "torch.Tensor") -> list[np.ndarray]:
+        """Return the features by model, as ``Forward`` has it."""
+        import torch
+
+        ids, mask = ids.to(self._device), mask.to(self._device)
+        with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._in_bf16):
+            taken = {"input_ids": ids}
+            if self._lower is not None:
+                taken = {"inputs_embeds": self._lower(input_ids=ids, attention_mask=mask).last_hidden_state}
+            hidden = (upper(**taken, attention_mask=mask).last_hidden_state for upper in self._upper)
+            return [pool_mean(last, mask).cpu().numpy() for last in hidden]
+
+
+def read_features(
+    forward: Forward, tokens: "Tokens", widths: Sequence[int], on_rows: Callable[[int], None]
+) -> list[np.ndarray]:
+    """Return of each model the features of all texts, (n, its width) float32, in their order.
+
+    Batches run side by side, one thread each: that costs less than to cut every small matrix product in parts.
+
+    Args:
+        forward: the models.
+        tokens: of the n texts.
+        widths: how long each model's features are.
+        on_rows: told after every batch how many texts it held.
+    """
+    found = [np.empty((len(tokens.ids), width), dtype=np.float32) for width in widths]
+    batches = plan_batches(tokens.lengths, batch_tokens=forward.batch_tokens)
+
+    def run(rows: np.ndarray) -> int:
+        for features, part in zip(found, forward(*tokens.collate(rows)), strict=True):
+            features[rows] = part
+        return len(rows)
+
+    with _workers(min(forward.threads, len(batches))) as each:
+        for count in each(run, batches):
+            on_rows(count)
+    return found
+
+
+@contextmanager
+def _workers(count: int) -> Iterator[Callable[..., Any]]:
+    """Yield a ``map`` over ``count`` threads, each with one thread of torch's; the plain one where one is enough."""
+    if count < 2:
+        yield map
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool.map
+    finally:
+        torch.set_num_threads(before)  # what a worker sets is what threads begun later start with
