@@ -312,3 +312,16 @@ def test_a_text_that_memory_cannot_hold_ends_it(monkeypatch):
     cramp(monkeypatch, 0)
     with pytest.raises(TrainingError, match="needs memory for a part of 1 texts"):
         train(change(epochs=1, fixed_epochs=1, min_dev=99))
+
+
+def test_two_thousand_labels_of_one_text_each_and_a_text_of_ten_thousand_words_train():
+    names = tuple(f"label-{number}" for number in range(2000))
+    texts = [f"message {number} of its own" for number in range(1999)] + ["word " * 10_000]
+    head = RECIPE.head.model_copy(update={"max_iterations": 2})
+    recipe = change(fixed_epochs=1, batch_tokens=4096, head=head, precision="auto")
+    train_part = Examples(texts, names, [1.0] * len(names))
+    encoder = load_encoder(EncoderSpec(max_tokens=32))
+    trained = finetune(encoder, train_part, examples([]), names=names, recipe=recipe, seed=0)
+    assert trained.head[0].shape == (2000, encoder.dimension)
+    assert int(trained.adapted.lengths.max()) == 32
+    assert np.isfinite(outcome(trained)).all()
