@@ -13,7 +13,7 @@ from labeling.errors import TrainingError
 from training.adapter import AdaptedEncoder
 from training.checkpoint import Saved, stack, unstack
 from training.heads import Head
-from training.recipe import Recipe
+from training.recipe import Recipe, uses_bf16
 from training.team import Team
 
 if TYPE_CHECKING:
@@ -221,15 +221,6 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     import torch
 
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def uses_bf16(precision: str, device: str) -> bool:
-    """Return whether to train in bf16; "auto" asks the processor, not a clock, so that runs repeat."""
-    import torch
-
-    if precision != "auto":
-        return precision == "bf16"
-    return torch.cuda.is_bf16_supported() if device == "cuda" else torch.cpu._is_avx512_bf16_supported()
 
 
 @contextmanager

@@ -14,10 +14,10 @@ from training.activations import ActivationCache
 from training.adapter import AdaptedEncoder
 from training.batches import Progress, plan_batches
 from training.checkpoint import Checkpoint, Saved, stack, unstack
-from training.course import Course, Plan, uses_bf16
+from training.course import Course, Plan
 from training.encoder import Encoder
 from training.heads import Head, apply_head, calibrated_loss, choose_penalty, cut_folds, fit_head
-from training.recipe import Recipe
+from training.recipe import Recipe, uses_bf16
 from training.team import Team
 
 if TYPE_CHECKING:

@@ -90,6 +90,15 @@ class Recipe(Config):
         return dict(_flatten("", self.model_dump(mode="json")))
 
 
+def uses_bf16(precision: str, device: str) -> bool:
+    """Return whether to train in bf16; "auto" asks the processor, not a clock, so that runs repeat."""
+    import torch
+
+    if precision != "auto":
+        return precision == "bf16"
+    return torch.cuda.is_bf16_supported() if device == "cuda" else torch.cpu._is_avx512_bf16_supported()
+
+
 def _flatten(prefix: str, section: dict[str, Any]) -> list[tuple[str, Any]]:
     flat: list[tuple[str, Any]] = []
     for name, value in section.items():

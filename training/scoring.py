@@ -11,7 +11,6 @@ import polars as pl
 from labeling.errors import ModelError
 from training.batches import Progress, tokenize
 from training.encoder import load_encoder
-from training.finetune import uses_bf16
 from training.first_reader import FirstReader
 from training.forward import Forward, TorchForward, read_features
 from training.heads import Head, apply_head
@@ -26,6 +25,7 @@ from training.model_folder import (
 )
 from training.novelty import Novelty
 from training.quantised import QuantisedEncoder, QuantisedForward, load_quantised
+from training.recipe import uses_bf16
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -9,8 +9,10 @@ import polars as pl
 import polars.selectors as cs
 
 from assets.resources import Loop
+from assets.training import PACE_TAG
 from labeling import tables as t
 from labeling.home import Home
+from training.registry.registry import ANCHOR_TAG
 
 COMPARED = (
     t.INTERACTIONS,
@@ -60,14 +62,17 @@ def read_ledger(home: Path) -> list[tuple[str, dict[str, Any]]]:
     return [(e.kind, {k: v for k, v in e.body.items() if k != "at"}) for e in entries if not e.kind.startswith("alias")]
 
 
+_TIMED = (ANCHOR_TAG, PACE_TAG)
+
+
 def read_registry(home: Path, names: Iterable[str] = ("cxloop-intent", "cxloop-sentiment", "cxloop-triage")) -> Any:
-    """Return name to its aliases and its versions' tags; an anchor holds a time, so that it stands there is enough."""
+    """Return name to its aliases and its versions' tags; of those that hold a time, that they stand there is enough."""
     registry = Loop(home=str(home)).open_registry()
     return {
         name: (
             registry.aliases(name),
             [
-                {key: "" if "anchor" in key else _plain(value) for key, value in version.tags.items()}
+                {key: "" if key in _TIMED else _plain(value) for key, value in version.tags.items()}
                 for version in registry.versions(name)
             ],
         )

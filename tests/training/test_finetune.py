@@ -9,12 +9,11 @@ from labeling.errors import TrainingError
 from tests.training.parts import MESSAGES
 from training.adapter import AdaptedEncoder
 from training.checkpoint import Checkpoint
-from training.course import uses_bf16
 from training.encoder import EncoderSpec, load_encoder
 from training.features import embed_texts
 from training.finetune import Examples, Surroundings, WarmStart, finetune
 from training.heads import fit_head
-from training.recipe import Recipe
+from training.recipe import Recipe, uses_bf16
 
 SMOKE = load_config(Path(__file__).parents[2] / "configs" / "recipes" / "smoke.yaml", Recipe)
 RECIPE = SMOKE.model_copy(
