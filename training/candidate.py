@@ -149,14 +149,17 @@ def _describe(
 
 
 def would_start_warm(champion: Champion, training_set: TrainingSet, recipe: Recipe) -> bool:
-    """Whether training goes on from ``champion``: the same adapter and labels, and most of the set known to it."""
+    """Whether training goes on from ``champion``: the same adapter and labels, most of the set known to it, not all.
+
+    Where nothing is new there is nothing to go on to: who trains then asks for another recipe, from scratch.
+    """
     about = load_description(champion.folder)
     is_alike = (
         about.encoder == recipe.encoder
         and about.recipe.get("lora") == recipe.lora.model_dump(mode="json")
         and set(about.labels) == set(training_set.label_names)
     )
-    return is_alike and bool((~_are_known(champion, training_set)).mean() <= recipe.warm.most_new)
+    return is_alike and 0 < float((~_are_known(champion, training_set)).mean()) <= recipe.warm.most_new
 
 
 def _are_known(champion: Champion, training_set: TrainingSet) -> np.ndarray:

@@ -79,14 +79,18 @@ def _foretell(home: "Home", task: str, recipe: str, *, from_scratch: bool) -> No
     except TooFewLabels as error:
         say(f"{task}: there is nothing to train on yet, it waits for {error}")
         return
+    again = " ".join(["cxloop train", task, *([f"--recipe {recipe}"] if recipe else [])])
+    if not found.new:
+        say(f"{task}: {found.labels:,} labels, all of them learnt by the champion, version {found.champion}")
+        say_next("`cxloop run review` brings new ones", f"`{again} --from-scratch` trains on the same ones anew")
+        return
     since = f"new since the champion, version {found.champion}" if found.champion else "not learnt before"
     say(f"{task}: {found.labels:,} labels, {sum(found.new.values()):,} of them {since}")
     most = sorted(found.new.items(), key=lambda one: (-one[1], one[0]))[:_MOST_SHOWN]
-    say(f"  mostly: {', '.join(f'{label} {count}' for label, count in most)}" if most else "  nothing new")
+    say(f"  mostly: {', '.join(f'{label} {count}' for label, count in most)}")
     say(f"  start: {'from the champion' if found.is_warm else 'from scratch'}")
     say(f"  expected: {_gain(found.expected)}")
     say(f"  time: {_minutes(found.minutes)}")
-    again = " ".join(["cxloop train", task, *([f"--recipe {recipe}"] if recipe else [])])
     say_next(f"`{again}{' --from-scratch' if from_scratch else ''}`")
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from typer.testing import CliRunner
 
+from assets.resources import Loop
 from labeling import tables as t
 from labeling.errors import ConfigError
 from labeling.home import Home
@@ -52,6 +53,8 @@ def test_a_version_is_trained_once_and_found_again(home):
     assert "intent: 20 labels, 20 of them not learnt before" in foretold
     assert "too little to say: 0 labels" in foretold
     assert "as fast as earlier ones" in foretold
+    Loop(home=str(home.path)).open_registry().set_alias("cxloop-intent", "champion", "1")
+    assert "intent: 20 labels, all of them learnt by the champion, version 1" in train(home, "--dry-run").output
     assert "cxloop-intent version 2, from scratch" in train(home, "--from-scratch").output
 
 
