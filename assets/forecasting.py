@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assets.resources import Loop
-from assets.training import PACE_TAG, START_TAG, find_champion, freeze, open_champion
+from assets.training import PACE_TAG, START_TAG, freeze, is_cold_due, open_champion
 from labeling import tables as t
 from labeling.taxonomy import Task
 from training.recipe import Recipe
@@ -49,10 +49,11 @@ def look_ahead(loop: Loop, task: Task, recipe: Recipe, *, from_scratch: bool = F
     registry, name = loop.open_registry(), registered_name(task.name)
     frozen = freeze(loop, task, dev_share=recipe.dev_share)
     live = registry.alias(name, "champion")
-    known = open_champion(loop, registry, task, live).known if live else frozenset()
+    champion = open_champion(loop, registry, task, live) if live else None
+    known = champion.known if champion else frozenset()
     is_new = np.array([pair not in known for pair in frozen.rows.select("text_digest", "label").iter_rows()])
-    next_one = None if from_scratch else find_champion(loop, registry, task, recipe)
-    is_warm = next_one is not None and would_start_warm(next_one[1], frozen, recipe)
+    is_cold = from_scratch or is_cold_due(registry, task, recipe)
+    is_warm = champion is not None and not is_cold and would_start_warm(champion, frozen, recipe)
     sizes = dict(frozen.rows.group_by("split").len().iter_rows())
     count = int(is_new.sum())
     texts = plan_texts(recipe, train=sizes["train"], dev=sizes.get("dev", 0), new=count if is_warm else None)
@@ -65,7 +66,7 @@ def look_ahead(loop: Loop, task: Task, recipe: Recipe, *, from_scratch: bool = F
         champion=live or "",
         is_warm=is_warm,
         expected=_expect(loop, frozen, recipe, new=count),
-        minutes=forecast_minutes(texts, 1, paces),
+        minutes=forecast_minutes(texts, paces),
     )
 
 

@@ -174,11 +174,12 @@ def _train(run: _Run) -> dg.MaterializeResult:
     found = registry.find(name, key=run.key)
     if found and found.tags.get(PARITY_TAG) == PASSED:
         return dg.MaterializeResult(metadata={"version": found.version, "training_set_id": run.training_set_id})
-    fresh = run.config.from_scratch
-    champion = None if fresh else find_champion(run.loop, registry, run.task, run.recipe)
-    around = _surroundings(run, champion[0] if champion else "")
+    is_cold = run.config.from_scratch or is_cold_due(registry, run.task, run.recipe)
+    live = "" if is_cold else registry.alias(name, "champion") or ""
+    champion = open_champion(run.loop, registry, run.task, live) if live else None
+    around = _surroundings(run, live)
     with tempfile.TemporaryDirectory(prefix="cxloop-candidate-") as parent:
-        made = _fit(run, champion[1] if champion else None, around, Path(parent) / "model")
+        made = _fit(run, champion, around, Path(parent) / "model")
         if made.parity_gap > PARITY_TOLERANCE:
             raise TrainingError(
                 f"{run.task.name}: a saved model must answer as before within {PARITY_TOLERANCE:g}, found a difference "
@@ -192,17 +193,13 @@ def _train(run: _Run) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata=_facts(run, made, done.version.version))
 
 
-def find_champion(loop: Loop, registry: ModelRegistry, task: Task, recipe: Recipe) -> "tuple[str, Champion] | None":
-    """Return the live version of ``task``, to go on from; None where there is none, or it is time for a cold start."""
+def is_cold_due(registry: ModelRegistry, task: Task, recipe: Recipe) -> bool:
+    """Whether the next training of ``task`` is the one of ``recipe.warm.cold_every`` that is from scratch."""
     from training.candidate import COLD
 
-    name = registered_name(task.name)
-    live = registry.alias(name, "champion")
-    starts = [version.tags.get(START_TAG, COLD) for version in registry.versions(name)]
+    starts = [version.tags.get(START_TAG, COLD) for version in registry.versions(registered_name(task.name))]
     since_cold = next((age for age, start in enumerate(reversed(starts)) if start == COLD), len(starts))
-    if live is None or since_cold + 1 >= recipe.warm.cold_every:
-        return None
-    return live, open_champion(loop, registry, task, live)
+    return since_cold + 1 >= recipe.warm.cold_every
 
 
 def open_champion(loop: Loop, registry: ModelRegistry, task: Task, version: str) -> "Champion":

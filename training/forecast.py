@@ -118,18 +118,17 @@ def forecast_gain(
     )
 
 
-def forecast_minutes(texts: int, epochs: int, runs: Sequence[float]) -> tuple[float, float, float] | None:
+def forecast_minutes(texts: int, runs: Sequence[float]) -> tuple[float, float, float] | None:
     """Return the minutes that a run takes: as fast as the middle one, the fastest and the slowest of earlier runs.
 
     Args:
-        texts: training texts.
-        epochs: how often each is read.
+        texts: training texts, each counted as often as it is read.
         runs: texts a second of earlier runs on this machine with this recipe; without any, None: unknown.
     """
     known = sorted(speed for speed in runs if speed > 0)
     if not known:
         return None
-    return tuple(texts * epochs / speed / 60 for speed in (float(np.median(known)), known[-1], known[0]))  # type: ignore[return-value]
+    return tuple(texts / speed / 60 for speed in (float(np.median(known)), known[-1], known[0]))  # type: ignore[return-value]
 
 
 def _order(train: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -122,6 +122,6 @@ def test_one_label_alone_or_no_dev_gives_no_points():
 
 
 def test_minutes_follow_from_earlier_runs_or_are_unknown():
-    assert forecast_minutes(6000, 3, [100.0, 300.0, 200.0]) == (1.5, 1.0, 3.0)
-    assert forecast_minutes(6000, 3, []) is None
-    assert forecast_minutes(6000, 3, [0.0]) is None
+    assert forecast_minutes(18_000, [100.0, 300.0, 200.0]) == (1.5, 1.0, 3.0)
+    assert forecast_minutes(18_000, []) is None
+    assert forecast_minutes(18_000, [0.0]) is None
