@@ -34,6 +34,7 @@ class Home:
         self.collecting = self.path / "collecting"
         self.reports = self.path / "reports"
         self.training = self.path / "training"
+        self.case_files = self.path / "case_files"
 
     @classmethod
     def from_environment(cls) -> "Home":
