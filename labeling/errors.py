@@ -98,3 +98,7 @@ class NotAllowed(CxloopError):
 
 class LedgerError(CxloopError):
     """The ledger does not verify, or cannot be written."""
+
+
+class CaseFileError(CxloopError):
+    """A case file is missing, damaged, tampered with or of another schema version, or cannot be written."""
