@@ -1,15 +1,16 @@
 """What must hold before a decision is put on the ledger; each check returns what the entry says beside the decision."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from labeling.errors import DecisionRefused, ModelError, NotAllowed, RegistryError
 from labeling.taxonomy import Taxonomy
+from training.judging.case_file import CaseFile
+from training.judging.gates import GateResult
 from training.model_folder import load_description
-from training.registry.evidence import Evidence, open_evidence
 from training.registry.ledger import Entry
 from training.registry.people import UNKNOWN_AUTHOR, People, Person
 from training.registry.registry import (
@@ -48,11 +49,10 @@ class Asked:
 
 def _check_approval(asked: Asked) -> dict[str, Any]:
     version, standing = asked.version, asked.standing
-    if standing.challenger != version:
-        if version in asked.versions:
-            refuse_if_decided(version, standing)
-        _require_challenger(asked)
+    if version in asked.versions and standing.challenger != version:
+        refuse_if_decided(version, standing)
     members = require_passed(version, standing, asked.versions, asked.registry)
+    _require_challenger(asked)
     named = standing.named[version]
     evidence = _require_evidence(asked, named.body.get("case_file", ""))
     authors = named.body["authors"]
@@ -92,15 +92,16 @@ def _check_waiver(asked: Asked) -> dict[str, Any]:
             f"{judged.body['verdict']}: harm that was shown cannot be waived"
         )
     evidence = _require_evidence(asked, judged.body["case_file"])
-    _refuse_author(asked.person, evidence.authors, asked.version)
-    waivable = {name_gate(gate): gate for gate in evidence.gates() if is_waivable(gate)}
+    _refuse_author(asked.person, evidence.about.authors, asked.version)
+    gates = [(task, gate) for task, found in evidence.gates.items() for gate in found]
+    waivable = {name_gate(task, gate): (task, gate.slice) for task, gate in gates if is_waivable(gate)}
     if asked.gate not in waivable:
         raise DecisionRefused(
             f"a waiver needs a gate that lacked cases, version {asked.version} has {', '.join(waivable) or 'none'}: "
             "name one of these"
         )
-    waived = waivable[asked.gate]
-    return {"case_file": evidence.digest, "task": waived["task"], "slice": waived["slice"], **_unmoved(asked)}
+    task, slice_ = waivable[asked.gate]
+    return {"case_file": evidence.digest, "task": task, "slice": list(slice_ or ()), **_unmoved(asked)}
 
 
 def _check_rollback(asked: Asked) -> dict[str, Any]:
@@ -133,15 +134,14 @@ CHECKS: Final[Mapping[str, Callable[[Asked], dict[str, Any]]]] = {
 }
 
 
-def name_gate(gate: Mapping[str, Any]) -> str:
-    """Return how one gate of a case file is called in a waiver: ``task.gate``, with ``[dimension=value]`` of its slice."""
-    slice_ = "[{}={}]".format(*gate["slice"]) if gate.get("slice") else ""
-    return f"{gate['task']}.{gate['name']}{slice_}"
+def name_gate(task: str, gate: GateResult) -> str:
+    """Return how a gate is called in a waiver: ``task.gate``, with ``[dimension=value]`` where it is about a slice."""
+    return f"{task}.{gate.name}" + ("[{}={}]".format(*gate.slice) if gate.slice else "")
 
 
-def is_waivable(gate: Mapping[str, Any]) -> bool:
-    """Say whether a person may waive a gate of a case file: it is about a slice that had too few cases to show harm."""
-    return gate["verdict"] == "undecided" and bool(gate.get("slice")) and gate.get("smallest_drop") is not None
+def is_waivable(gate: GateResult) -> bool:
+    """Say whether a person may waive ``gate``: it is about a slice that had too few cases to show harm."""
+    return gate.verdict == "undecided" and gate.slice is not None and gate.smallest_drop is not None
 
 
 def require_passed(
@@ -225,15 +225,16 @@ def _require_open(asked: Asked) -> Entry:
     return judged
 
 
-def _require_evidence(asked: Asked, digest: str) -> Evidence:
+def _require_evidence(asked: Asked, digest: str) -> CaseFile:
     """Return the case file that stands for the version today, whole, and judged against today's champion."""
     _refuse_other_evidence(asked, digest)
     require_judged(asked.version, digest, asked.standing)
-    evidence = open_evidence(asked.case_files, digest)
-    if (evidence.version, evidence.champion) != (asked.version, asked.standing.champion):
+    evidence = CaseFile.open(asked.case_files / digest)
+    evidence.verify()
+    if (evidence.about.version, evidence.about.champion) != (asked.version, asked.standing.champion):
         raise DecisionRefused(
-            f"version {asked.version} needs its own case file, {digest[:12]} is of version {evidence.version} against "
-            f"{_name(evidence.champion)}: judge it again with `cxloop run retrain`"
+            f"version {asked.version} needs its own case file, {digest[:12]} is of version {evidence.about.version} "
+            f"against {_name(evidence.about.champion)}: judge it again with `cxloop run retrain`"
         )
     return evidence
 
@@ -246,7 +247,7 @@ def _refuse_other_evidence(asked: Asked, digest: str) -> None:
         )
 
 
-def _refuse_author(person: Person, authors: list[str], version: str) -> None:
+def _refuse_author(person: Person, authors: Sequence[str], version: str) -> None:
     if person.is_among(authors):
         raise NotAllowed(
             f"version {version} needs somebody who did not make it, {person.name} did (author: {', '.join(authors)}): "
@@ -298,8 +299,8 @@ def _require_labels(asked: Asked, members: Mapping[str, str]) -> None:
 def _require_registered(version: str, versions: Mapping[str, ModelVersion]) -> ModelVersion:
     if version not in versions:
         raise DecisionRefused(
-            f"{RELEASE} has no version {version!r}, it has {', '.join(versions) or 'none'}: it was never registered, or "
-            "deleted since; name one of those"
+            f"{RELEASE} has no version {version!r}, it has {', '.join(versions) or 'none'}: it was deleted since, or "
+            "never registered; name one of those"
         )
     return versions[version]
 

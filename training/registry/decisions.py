@@ -124,6 +124,7 @@ def apply_decision(
         NotAllowed: the reviewer is not one of ``people`` who may decide, or is an author of what they approve or waive.
         DecisionRefused: the version is not what the decision takes it for, its gates were not passed, its case file or
             files are not in order, or it must be judged again; says why.
+        CaseFileError: the case file is missing, or not what it was when the release was judged.
         RegistryError: the registry cannot be reached; where the decision was recorded already, it says so.
         LedgerError: the ledger does not verify or cannot be written.
     """

@@ -108,8 +108,8 @@ def _require_current(judgement: Judgement, entries: Sequence[Entry]) -> None:
     champion, look = read_standing(entries).champion, look_at(entries, judgement.version)
     if judgement.champion != champion:
         raise DecisionRefused(
-            f"version {judgement.version} was judged against {judgement.champion or 'no champion'}, by now the champion "
-            f"is {champion or 'none'}: judge it again"
+            f"version {judgement.version} was judged against {judgement.champion or 'no champion'}, by now the "
+            f"champion is {champion or 'none'}: judge it again"
         )
     if judgement.look != look:
         raise DecisionRefused(

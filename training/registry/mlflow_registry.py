@@ -125,8 +125,8 @@ class MlflowRegistry:
         found = _describe_files(sizes)
         if not sizes or (needed and needed != found):
             raise RegistryError(
-                f"the files of {name} version {version} are needed ({needed or 'some'}), found {found}: they are gone or "
-                "damaged; restore the artifact folder"
+                f"the files of {name} version {version} are needed ({needed or 'some'}), found {found}: "
+                "they are gone or damaged; restore the artifact folder"
             )
 
     def _list_sizes(self, uri: str, folder: str) -> list[int]:

@@ -31,9 +31,7 @@ NAME_LENGTH: Final = 80
 _TOKEN_LENGTH: Final = 400
 _SECRET_BYTES: Final = 24
 _PREFIX: Final = "cxl"
-_NOBODY: Final = (
-    "$argon2id$v=19$m=65536,t=3,p=4$2OGz4lRJRuNpDMpjIIDQgQ$zBzSo2GTFTKxhp3H6IVs0G7NuDDWmbdmaNuBSrAx3Xo"
-)
+_NOBODY: Final = "$argon2id$v=19$m=65536,t=3,p=4$2OGz4lRJRuNpDMpjIIDQgQ$zBzSo2GTFTKxhp3H6IVs0G7NuDDWmbdmaNuBSrAx3Xo"
 """The hash of a secret that nobody was given: checked where no person is named, for the same work."""
 
 
@@ -96,8 +94,8 @@ class PersonEntry(Config):
         name: how they stand in the ledger; on one line.
         role: reviewer or reader.
         token: the argon2id hash of their token; null where they come through the proxy alone.
-        accounts: what else they are called (git's name or address, a machine's user, the proxy's name for them): whoever
-            wrote a challenger's recipe under one of these may not approve it.
+        accounts: what else they are called (git's name or address, a machine's user, the proxy's name for them):
+            whoever wrote a challenger's recipe under one of these may not approve it.
     """
 
     name: Name

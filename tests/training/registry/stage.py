@@ -3,16 +3,17 @@
 import json
 import multiprocessing
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from argon2 import PasswordHasher
 
-from labeling.digests import canonical_json
 from labeling.taxonomy import Label, Task, Taxonomy
 from training.encoder import EncoderSpec
+from training.judging.case_file import CaseDescription, Code, write_case_file
+from training.judging.gates import GateResult
 from training.model_folder import DESCRIPTION, ModelDescription
 from training.registry.decisions import Decision, apply_decision, name_challenger
 from training.registry.judged import Judgement, look_at, record_judged
@@ -91,15 +92,12 @@ _MLMODEL = """flavors:
 """
 
 
-def write_case(case_files: Path, facts: dict[str, Any], *, gates: tuple[dict[str, Any], ...] = ()) -> str:
+def write_case(case_files: Path, facts: dict[str, Any], *, gates: tuple[GateResult, ...] = ()) -> str:
     """Write a case file that holds nothing but what a decision reads; return its digest."""
-    raw = canonical_json(list(gates))
-    about = facts | {"files": {"gates.json": sha256(raw).hexdigest()}}
-    digest = sha256(canonical_json(about)).hexdigest()
-    (case_files / digest).mkdir(parents=True, exist_ok=True)
-    (case_files / digest / "case.json").write_bytes(canonical_json(about))
-    (case_files / digest / "gates.json").write_bytes(raw)
-    return digest
+    usual = {"release_id": "release", "members": {}, "reference": None, "request": "improve", "alpha": 0.01}
+    when = {"judged_at": NOW, "tasks": ("intent",), "code": Code(version="0")}
+    said = json.dumps([{"task": "intent"} | asdict(gate) for gate in gates])
+    return write_case_file(case_files, CaseDescription(**usual, **when, **facts), {"gates.json": said}).digest
 
 
 def decide(
