@@ -34,7 +34,8 @@ def build_app(records: Records, secret: str) -> ASGIApp:
 
 
 def _tell_fault(request: Request, error: Exception) -> Response:
-    assert isinstance(error, CxloopError)
+    if not isinstance(error, CxloopError):
+        return _tell_unforeseen(request, error)
     if isinstance(error, NotSignedIn) and request.method == "GET":
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"{deciding.SIGN_IN}?{urlencode({'next': path})}", 303)
@@ -62,6 +63,4 @@ def _tell_unforeseen(request: Request, error: Exception) -> Response:
 
 
 def _show(request: Request, status: int, title: str, message: str) -> Response:
-    return render(
-        request, "fault.html.j2", status=status, visitor=quiet_visitor(request), title=title, message=message
-    )
+    return render(request, "fault.html.j2", status=status, visitor=quiet_visitor(request), title=title, message=message)

@@ -35,13 +35,14 @@ _COLUMNS: Final = (
     Column("kind", "what changed"),
     Column("truth", "people's label"),
     Column("champion", "champion said"),
-    Column("champion_confidence", "its confidence", is_number=True),
     Column("challenger", "challenger says"),
-    Column("challenger_confidence", "its confidence", is_number=True),
-    Column("language", "language"),
-    Column("channel", "channel"),
-    Column("segment", "segment"),
+    *(Column(dimension, dimension) for dimension in SLICES),
 )
+_CONFIDENCES: Final = (
+    Column("challenger_confidence", "how sure the challenger is", is_number=True),
+    Column("champion_confidence", "how sure the champion was", is_number=True),
+)
+_ORDERS: Final = (*_COLUMNS, *_CONFIDENCES)
 _RANK: Final = {"lost": 0, "unlabelled": 1, "both_wrong": 2, "won": 3, "wrong": 4}
 
 
@@ -59,12 +60,13 @@ class CasesPage:
     """One page of the cases whose answer changed.
 
     ``changed`` counts all, ``found`` those that the filters leave; ``rows`` are those of page ``number`` of ``pages``.
-    ``filters`` are the choices by parameter, ``asked`` what was chosen.
+    ``filters`` are the choices by parameter, ``orders`` those of the order, ``asked`` what was chosen.
     """
 
     rows: Sequence[Mapping[str, Any]]
     heads: Sequence[Head]
     filters: Mapping[str, Sequence[Choice]]
+    orders: Sequence[Choice]
     asked: Mapping[str, str]
     changed: int
     found: int
@@ -105,16 +107,16 @@ def choose_cases(changed: pl.DataFrame, query: Mapping[str, str]) -> CasesPage:
     """Return the page that ``query`` asks for; parameters that make no sense are passed over."""
     asked = {name: query.get(name, "") for name in ("label", "kind", "slice", "sample")}
     found = changed.filter(*_conditions(asked))
-    order = Order.parse(query.get(NAME, ""), _COLUMNS, Order("kind", is_descending=False))
+    order = Order.parse(query.get(NAME, ""), _ORDERS, Order("kind", is_descending=False))
     pages = max(1, -(-found.height // PAGE_ROWS))
     number = min(max(1, int(query["page"])), pages) if query.get("page", "").isdecimal() else 1
     shown = _sort(found, order).slice((number - 1) * PAGE_ROWS, PAGE_ROWS)
-    fresh_order = {**query, "page": ""}
     return CasesPage(
         rows=shown.to_dicts(),
-        heads=make_heads(NAME, _COLUMNS, order, fresh_order),
+        heads=make_heads(NAME, _COLUMNS, order, {**query, "page": ""}),
         filters=_filters(changed),
-        asked=asked,
+        orders=_orders(order),
+        asked={**asked, NAME: str(order)},
         changed=changed.height,
         found=found.height,
         number=number,
@@ -141,6 +143,13 @@ def _sort(rows: pl.DataFrame, order: Order) -> pl.DataFrame:
     return rows.sort(
         by, surest, "interaction_id", descending=[order.is_descending, True, False], nulls_last=[True, True, False]
     )
+
+
+def _orders(order: Order) -> list[Choice]:
+    """Return every order that may be asked for, with the present one as it stands."""
+    choices = [Choice(str(Order(each.key, each.is_number)), each.title, 0) for each in _ORDERS if each.key != order.key]
+    present = next(each.title for each in _ORDERS if each.key == order.key)
+    return [Choice(str(order), present, 0), *choices]
 
 
 def _filters(changed: pl.DataFrame) -> dict[str, list[Choice]]:

@@ -16,7 +16,7 @@ from training.judging.gates import GateResult
 from training.judging.next_week import NextWeek
 from training.registry.ledger import Entry
 
-Content = TypeVar("Content")
+Content_co = TypeVar("Content_co", covariant=True)
 
 MODELS: Final = ("challenger", "champion")
 _CONFUSIONS: Final = 40
@@ -31,10 +31,10 @@ _URGENCY: Final = {"failed": 0, "undecided": 1, "waived": 2, "passed": 3}
 
 
 @dataclass(frozen=True)
-class Part(Generic[Content]):
+class Part(Generic[Content_co]):
     """One part of the page: its content, or the ``fault`` that keeps it from being shown."""
 
-    content: Content | None
+    content: Content_co | None
     fault: str = ""
 
 
@@ -113,7 +113,7 @@ def compare(version: str, judged: Entry, case: CaseFile, *, records: Records, qu
     )
 
 
-def attempt(build: Callable[[], Content]) -> Part[Content]:
+def attempt(build: Callable[[], Content_co]) -> Part[Content_co]:
     """Return what ``build`` makes as a part, or why it could not."""
     try:
         return Part(build())
@@ -128,7 +128,7 @@ def list_gates(case: CaseFile) -> list[Gate]:
     return sorted(numbered, key=lambda gate: _URGENCY[gate.result.verdict])
 
 
-def _after(cards: Part[Cards], build: Callable[[Cards], Content]) -> Part[Content]:
+def _after(cards: Part[Cards], build: Callable[[Cards], Content_co]) -> Part[Content_co]:
     return Part(None, cards.fault) if cards.content is None else Part(build(cards.content))
 
 
@@ -147,7 +147,7 @@ def _say_gaps(calibration: Mapping[str, Sequence[tuple[float, float, int]]]) -> 
     for who, bins in calibration.items():
         cases = sum(count for _, _, count in bins)
         gap = sum(count * (sure - right) for sure, right, count in bins) / max(cases, 1)
-        said.append(f"the {who} is {abs(gap):.1%} {'surer than right' if gap > 0 else 'less sure than right'} on average")
+        said.append(f"the {who} is {abs(gap):.1%} {'too sure' if gap > 0 else 'too unsure'} on average")
     return "; ".join(said)
 
 

@@ -163,5 +163,3 @@ def _show_sign_in(request: Request, site: Site, wanted: str, *, status: int = 20
     )
     site.sessions.mark_visit(mark, site.records.people(), request, answer)
     return answer
-
-

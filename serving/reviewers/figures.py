@@ -13,12 +13,15 @@ Cards = Mapping[str, Scorecard | None]
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the comparison; ``note`` says how to read it, "" stands for what is not known."""
+    """One line of the comparison; ``note`` says how to read it, "" stands for what is not known.
+
+    What each model has is a figure and, where there is one, the interval that goes with it.
+    """
 
     name: str
     note: str
-    challenger: str
-    champion: str
+    challenger: tuple[str, str]
+    champion: tuple[str, str]
     difference: str
 
 
@@ -61,7 +64,7 @@ class _Kind:
 
 _POINTS: Final = "{:+.1f} points"
 _KINDS: Final[Mapping[str, _Kind]] = {
-    "macro_f1": _Kind("macro F1", "mean over intents, rare ones count as much; higher is better", "{:.1%}", _POINTS, 100),
+    "macro_f1": _Kind("macro F1", "rare labels count as much as common ones; higher is better", "{:.1%}", _POINTS, 100),
     "nll": _Kind("log loss", "how far the probabilities are off, in nats; lower is better", "{:.3f}", "{:+.3f}"),
     "brier": _Kind("Brier score", "the same, squared, 0 to 2; lower is better", "{:.3f}", "{:+.3f}"),
     "ece": _Kind("calibration error", "confidence less accuracy, over bins; lower is better", "{:.3f}", "{:+.3f}"),
@@ -90,8 +93,8 @@ _LABEL_COLUMNS: Final = (
 _SLICE_COLUMNS: Final = (
     Column("value", "value"),
     Column("cases", "cases", is_number=True),
-    Column("before", "accuracy, champion", is_number=True),
-    Column("now", "accuracy, challenger", is_number=True),
+    Column("before", "champion", is_number=True),
+    Column("now", "challenger", is_number=True),
     Column("change", "change", is_number=True),
 )
 
@@ -102,7 +105,7 @@ def compare_overall(task: str, cards: Cards) -> Overall:
     accuracies = [Interval(who, card.accuracy, card.accuracy_low, card.accuracy_high) for who, card in present.items()]
     figures = [*_compare_figures(cards), *_compare_outcomes(cards)]
     cases = max((card.cases for card in present.values()), default=0)
-    return Overall(task, cases, accuracies, [each for each in figures if each.challenger or each.champion])
+    return Overall(task, cases, accuracies, [each for each in figures if each.challenger[0] or each.champion[0]])
 
 
 def compare_labels(cards: Cards, query: Mapping[str, str]) -> OrderedTable:
@@ -110,7 +113,8 @@ def compare_labels(cards: Cards, query: Mapping[str, str]) -> OrderedTable:
     now, before = ({} if card is None else card.labels for card in (cards["challenger"], cards.get("champion")))
     rows = []
     for label in sorted({*now, *before}):
-        row: dict[str, Any] = {"label": label, "support": max(each[label].support for each in (now, before) if label in each)}
+        supports = [each[label].support for each in (now, before) if label in each]
+        row: dict[str, Any] = {"label": label, "support": max(supports)}
         for when, scores in (("now", now), ("before", before)):
             score = scores.get(label)
             for share in ("recall", "precision"):
@@ -124,7 +128,7 @@ def compare_labels(cards: Cards, query: Mapping[str, str]) -> OrderedTable:
 
 
 def compare_slices(cards: Cards, query: Mapping[str, str]) -> dict[str, OrderedTable]:
-    """Return a table a dimension (language, channel, segment), a row a value; dimensions without values are left out."""
+    """Return a table a dimension (language, channel, segment), a row a value; those without values are left out."""
     now, before = ({} if card is None else card.slices for card in (cards["challenger"], cards.get("champion")))
     tables = {}
     for dimension in DIMENSIONS:
@@ -153,12 +157,8 @@ def _compare_figures(cards: Cards) -> Iterator[Figure]:
         values = {who: getattr(card, name) if card else None for who, card in cards.items()}
         now, before = values["challenger"], values.get("champion")
         change = _change(now, before)
-        yield Figure(
-            kind.name,
-            kind.note,
-            *(_show(value, kind, kind.shown) for value in (now, before)),
-            "" if change is None else kind.differing.format(change * kind.scale),
-        )
+        difference = "" if change is None else kind.differing.format(change * kind.scale)
+        yield Figure(kind.name, kind.note, (_show(now, kind), ""), (_show(before, kind), ""), difference)
 
 
 def _compare_outcomes(cards: Cards) -> Iterator[Figure]:
@@ -169,14 +169,14 @@ def _compare_outcomes(cards: Cards) -> Iterator[Figure]:
         yield Figure(title, note, _rate(now), _rate(before), "" if change is None else _POINTS.format(100 * change))
 
 
-def _show(value: float | None, kind: _Kind, pattern: str) -> str:
+def _show(value: float | None, kind: _Kind) -> str:
     if value is None:
         return ""
-    return pattern.format(value if "%" in pattern else value * kind.scale)
+    return kind.shown.format(value if "%" in kind.shown else value * kind.scale)
 
 
-def _rate(rate: Any) -> str:
-    return f"{rate.value:.0%} ({rate.low:.0%} to {rate.high:.0%}) of {rate.cases}" if rate else ""
+def _rate(rate: Any) -> tuple[str, str]:
+    return (f"{rate.value:.0%}", f"{rate.low:.0%} to {rate.high:.0%} of {rate.cases}") if rate else ("", "")
 
 
 def _change(now: float | None, before: float | None) -> float | None:
@@ -186,5 +186,3 @@ def _change(now: float | None, before: float | None) -> float | None:
 def _range(score: Any, share: str) -> tuple[float, float] | None:
     low, high = getattr(score, f"{share}_low"), getattr(score, f"{share}_high")
     return None if low is None or high is None else (low, high)
-
-

@@ -84,7 +84,7 @@ def identify(request: Request, people: People, sessions: Sessions) -> Visitor:
     named = request.headers.getlist(people.proxy.header) if people.proxy else []
     if len(named) > 1:
         raise Forbidden(
-            f"the name of a visitor is needed once, it came {len(named)} times: have the proxy remove what visitors send"
+            f"a visitor's name is needed once, it came {len(named)} times: have the proxy remove what visitors send"
         )
     if named:
         return Visitor(people.identify_proxied(named[0], address=address_of(request)), "")

@@ -48,7 +48,7 @@ def offer_decisions(shown: Comparison, seen: Seen, person: Person, people: Peopl
         if seen.standing.challenger == shown.version:
             kinds = ["reject"] if not_approve else ["approve", "reject"]
         kinds.append("more_evidence")
-    names = {gate.number: name_gate({"task": gate.task, **vars(gate.result)}) for gate in shown.gates.content or ()}
+    names = {gate.number: name_gate(gate.task, gate.result) for gate in shown.gates.content or ()}
     waived = _find_waived(shown, seen, names)
     may_waive = not never and not shown.faults and shown.judged.body["verdict"] == INCONCLUSIVE
     is_author = person.is_among(shown.case.about.authors)
@@ -58,7 +58,7 @@ def offer_decisions(shown: Comparison, seen: Seen, person: Person, people: Peopl
             gate.number: names[gate.number]
             for gate in shown.gates.content or ()
             if may_waive and not is_author and gate.number not in waived
-            if is_waivable({"task": gate.task, **vars(gate.result)})
+            if is_waivable(gate.result)
         },
         waived=waived,
         reasons=never or not_approve,

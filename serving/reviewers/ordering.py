@@ -30,6 +30,7 @@ class Order:
         return cls(key, asked.startswith("-")) if known else default
 
     def __str__(self) -> str:
+        """Return the order as a query holds it."""
         return f"{'-' if self.is_descending else ''}{self.key}"
 
     def by(self, column: Column) -> "Order":

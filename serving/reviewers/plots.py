@@ -3,14 +3,16 @@
 The two models differ by line and by mark, so that the drawing reads without colour.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 WIDTH: Final = 420
 HEIGHT: Final = 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 24, 32, 44
 _MARKS: Final = 9
+_LEAST_CASES: Final = 10
+"""A bin of fewer cases is left out: its accuracy is chance."""
 
 Point = tuple[float, float]
 
@@ -51,14 +53,18 @@ class Plot:
     diagonal: str
     width: int = WIDTH
     height: int = HEIGHT
+    left: int = _LEFT
+    right: int = WIDTH - _RIGHT
+    top: int = _TOP
+    bottom: int = HEIGHT - _BOTTOM
 
 
-def draw_reliability(curves: dict[str, Sequence[tuple[float, float, int]]], summary: str) -> Plot:
+def draw_reliability(curves: Mapping[str, Sequence[tuple[float, float, int]]], summary: str) -> Plot:
     """Draw accuracy over confidence; ``curves`` hold (mean confidence, accuracy, cases) a bin, by model."""
-    lines = [
-        _line(who, [(sure, right) for sure, right, _ in bins], 1.0, marked=range(len(bins)))
-        for who, bins in curves.items()
-    ]
+    kept = {
+        who: [(sure, right) for sure, right, cases in bins if cases >= _LEAST_CASES] for who, bins in curves.items()
+    }
+    lines = [_line(who, points, 1.0, marked=range(len(points))) for who, points in kept.items()]
     ends = [_place(0, 0, 1.0), _place(1, 1, 1.0)]
     return Plot(
         name="calibration",
@@ -73,7 +79,7 @@ def draw_reliability(curves: dict[str, Sequence[tuple[float, float, int]]], summ
     )
 
 
-def draw_risk(curves: dict[str, Sequence[tuple[float, float]]], summary: str) -> Plot:
+def draw_risk(curves: Mapping[str, Sequence[tuple[float, float]]], summary: str) -> Plot:
     """Draw the share of wrong answers over the share kept; ``curves`` hold (coverage, risk), by model."""
     highest = max((risk for points in curves.values() for _, risk in points), default=0.0)
     top = next(each for each in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if highest <= each)
@@ -115,4 +121,4 @@ def _ticks_across() -> list[Tick]:
 
 
 def _ticks_up(top: float) -> list[Tick]:
-    return [Tick(_place(0, step * top / 5, top)[1], f"{step * top / 5:.3g}") for step in range(6)]
+    return [Tick(_place(0, step * top / 5, top)[1], f"{100 * step * top / 5:.3g}%") for step in range(6)]

@@ -169,5 +169,3 @@ def _done(request: Request, seen: Seen, person: Person) -> Entry | None:
         if str(entry.number) == asked and entry.body["reviewer"] == person.name
     )
     return next(mine, None)
-
-

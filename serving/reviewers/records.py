@@ -26,6 +26,10 @@ _LEDGER_SECONDS: Final = 2.0
 _REGISTRY_SECONDS: Final = 0.5
 """How long a page waits for the registry; it has the ledger's word on everything but whether a version still exists."""
 
+_SILENT: Final = (
+    "the model registry does not answer at present: this is the ledger's word, and deciding may have to wait"
+)
+
 
 @dataclass(frozen=True)
 class History:
@@ -81,7 +85,7 @@ class Records:
     now: Callable[[], datetime]
     _history: History | None = None
     _versions: Mapping[str, ModelVersion] | None = None
-    _asked: "Future[list[ModelVersion]] | None" = None
+    _asked: "Future[None] | None" = None
     _asking: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "registry"))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -132,18 +136,20 @@ class Records:
     def registered(self) -> Registered:
         """Return what the registry holds; waits for half a second, and then has what it said last."""
         with self._lock:
-            is_waiting = self._asked is not None and not self._asked.done()
-            if not is_waiting:
-                self._asked = self._asking.submit(self.registry.versions, RELEASE)
-            asked = self._asked
-        assert asked is not None
+            asked = self._asked if self._asked and not self._asked.done() else None
+            patience = 0.0 if asked else _REGISTRY_SECONDS
+            if asked is None:
+                asked = self._asked = self._asking.submit(self._ask)
         try:
-            self._versions = {found.version: found for found in asked.result(0 if is_waiting else _REGISTRY_SECONDS)}
+            asked.result(patience)
         except NotYet:
-            return Registered(self._versions, "the model registry does not answer at present: it may be busy or away")
+            return Registered(self._versions, _SILENT)
         except RegistryError as error:
             return Registered(self._versions, str(error))
         return Registered(self._versions)
+
+    def _ask(self) -> None:
+        self._versions = {found.version: found for found in self.registry.versions(RELEASE)}
 
     def open_case(self, digest: str) -> CaseFile:
         """Return the case file called ``digest``.

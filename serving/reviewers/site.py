@@ -22,7 +22,10 @@ from serving.reviewers.records import Records
 
 @dataclass
 class Site:
-    """One home's page: ``secret`` signs its cookies and forms; ``checking`` holds who has a token checked (64 MiB each)."""
+    """One home's page.
+
+    ``secret`` signs its cookies and forms; ``checking`` lets two tokens be checked at once, which takes 64 MiB each.
+    """
 
     records: Records
     secret: str
@@ -32,6 +35,7 @@ class Site:
     forms: Forms = field(init=False)
 
     def __post_init__(self) -> None:
+        """Make what signs."""
         self.sessions, self.forms = Sessions(self.secret), Forms(self.secret)
 
     def identify(self, request: Request) -> Visitor:
