@@ -1,4 +1,4 @@
-"""The registry's aliases, made what the ledger says: nothing else moves one, and none moves before the ledger has why."""
+"""The registry's aliases, made what the ledger says: nothing else moves one, and none before the ledger says why."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -132,7 +132,6 @@ class _Sum:
 
 def is_settling(entry: Entry) -> bool:
     """Say whether a decision settles its version; an approval does where it was the last that was needed."""
-    kind = entry.body["decision"]
-    return kind in ("reject", "rollback") or (
-        kind == "approve" and entry.body["champion_after"] == entry.body["version"]
-    )
+    body = entry.body
+    is_last_approval = body["decision"] == "approve" and body["champion_after"] == body["version"]
+    return is_last_approval or body["decision"] in ("reject", "rollback")
