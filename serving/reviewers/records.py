@@ -27,7 +27,7 @@ _REGISTRY_SECONDS: Final = 0.5
 """How long a page waits for the registry; it has the ledger's word on everything but whether a version still exists."""
 
 _SILENT: Final = (
-    "the model registry does not answer at present: this is the ledger's word, and deciding may have to wait"
+    "the model registry does not answer now: this is the ledger's word, and deciding may have to wait"
 )
 
 

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from labeling.home import Home
 from serving.reviewers.app import build_app
 from serving.reviewers.records import Records
-from tests.training.judging.sample_case import TASK, sample_contents, sample_description, sample_interactions
+from tests.training.judging.sample_case import sample_contents, sample_description, sample_interactions
 from tests.training.registry.stage import PEOPLE, TAXONOMY, TOKENS, add_release
 from training.judging.case_contents import CaseContents
 from training.judging.case_file import CaseFile, write_case_file
@@ -25,7 +25,7 @@ from training.registry.mlflow_registry import MlflowRegistry
 from training.registry.standing import read_standing
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
-FORM = re.compile(r'<form method="post" action="([^"]+)"[^>]*>\s*<input type="hidden" ([^>]*)>')
+_FORM = re.compile(r'<form method="post" action="([^"]+)"[^>]*>\s*<input type="hidden" ([^>]*)>')
 
 
 @cache
@@ -150,7 +150,4 @@ def sign_in(client: TestClient, name: str = "ana"):
 
 def forms(page: str) -> dict[str, dict[str, str]]:
     """Return the hidden token of each form of a page by its address; the last where several share one."""
-    return {action: {"form": re.search(r'value="([^"]+)"', hidden)[1]} for action, hidden in FORM.findall(page)}
-
-
-__all__ = ["FORM", "NOW", "TASK", "PageStage", "forms", "sign_in"]
+    return {action: {"form": re.search(r'value="([^"]+)"', hidden)[1]} for action, hidden in _FORM.findall(page)}
