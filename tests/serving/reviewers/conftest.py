@@ -11,7 +11,7 @@ def stage(tmp_path, migrated_mlflow) -> PageStage:
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory, migrated_mlflow) -> PageStage:
-    """A home with two champions, one inconclusive release and one on hold, and a challenger that waits: read it only."""
+    """A home with two champions, an inconclusive release, one on hold, one that waits; not to be changed."""
     stage = PageStage(tmp_path_factory.mktemp("played") / "home", migrated_mlflow)
     stage.crown()
     stage.crown()
