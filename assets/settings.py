@@ -54,6 +54,18 @@ class ReportsSettings(Config):
         return self.url.rstrip("/") or f"http://127.0.0.1:{self.port}"
 
 
+class ReviewersSettings(Config):
+    """Where the reviewers' page is; an empty ``url`` means that ``cxloop up`` serves it on ``port``."""
+
+    url: str = ""
+    port: int = Field(default=3020, ge=1, le=65535)
+
+    @property
+    def address(self) -> str:
+        """Where the page is, without a slash at the end."""
+        return self.url.rstrip("/") or f"http://127.0.0.1:{self.port}"
+
+
 class ScheduleSettings(Config):
     """When each job runs, as cron strings in UTC."""
 
@@ -113,6 +125,7 @@ class ServiceSettings(Config):
     mlflow: MlflowSettings
     dagster: DagsterSettings
     reports: ReportsSettings = ReportsSettings()
+    reviewers: ReviewersSettings = ReviewersSettings()
     schedules: ScheduleSettings
     retrain: RetrainSettings
     collect: CollectSettings

@@ -1,11 +1,11 @@
-"""The pages that ``cxloop up`` serves over one home: Dagster's, MLflow's, Label Studio's and the reports."""
+"""The pages that ``cxloop up`` serves over one home: Dagster's, MLflow's, Label Studio's, reports, the reviewers'."""
 
 import contextlib
 import fcntl
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,8 @@ from pipelines.environment import SETTINGS
 from pipelines.processes import LOOPBACK, Running, find_port, start_program, wait_until_answering
 from serving.reports import HEALTH, PASSWORD
 from serving.reports import USERNAME as REVIEWER
+from serving.reviewers import HEALTH as REVIEWERS_HEALTH
+from serving.reviewers import MLFLOW_URI
 
 if TYPE_CHECKING:
     from assets.settings import Settings
@@ -84,10 +86,13 @@ def serve(home: Home, settings: "Settings", *, now: datetime, tell: Tell) -> Ite
         starter.serve_mlflow()
         dagster = starter.start_dagster()
         reports = starter.start_reports()
+        reviewers = starter.start_reviewers()
         starter.serve_label_studio()
         wait_until_answering(dagster, "/server_info", seconds=_START_SECONDS)
         if reports:
             wait_until_answering(reports, HEALTH, seconds=_START_SECONDS)
+        if reviewers:
+            wait_until_answering(reviewers, REVIEWERS_HEALTH, seconds=_START_SECONDS)
         register(Up(os.getpid(), now, tuple(starter.services.pages)))
         started.callback(tell, "stopping")
         yield starter.services
@@ -186,6 +191,19 @@ class _Starter:
         self.services.pages.append(Page("Reports", program.url, who, sign_in))
         return program
 
+    def start_reviewers(self) -> Running | None:
+        """Start the reviewers' page without waiting for it."""
+        who = "reviewers compare a challenger with the champion, and decide"
+        if address := self.settings.services.reviewers.url:
+            self.services.pages.append(Page("Reviewers", address, who))
+            return None
+        port = self._claim_port("Reviewers", self.settings.services.reviewers.port)
+        registry = {MLFLOW_URI: self.settings.services.mlflow.tracking_uri}
+        program = self._start("Reviewers", ["serving.reviewers", str(port)], port, env=registry)
+        sign_in = "a token of your own; `cxloop reviewers add NAME` makes one"
+        self.services.pages.append(Page("Reviewers", program.url, who, sign_in))
+        return program
+
     def serve_label_studio(self) -> None:
         """Serve the labelling desk."""
         who = "agents and annotators read cases and label"
@@ -197,7 +215,7 @@ class _Starter:
         self.services.label_studio, self.services.label_studio_log = server, self.home.label_studio / "server.log"
         self.services.pages.append(Page("Label Studio", server.url, who, describe_sign_in(self.home)))
 
-    def _start(self, name: str, module: list[str], port: int) -> Running:
+    def _start(self, name: str, module: list[str], port: int, *, env: Mapping[str, str] | None = None) -> Running:
         self.tell(f"starting {name}")
         program = start_program(
             name,
@@ -205,7 +223,12 @@ class _Starter:
             url=f"http://{LOOPBACK}:{port}",
             log=self.home.run / f"{name.lower()}.log",
             folder=self.home.run,
-            env={**SETTINGS, "CXLOOP_HOME": str(self.home.path), "DAGSTER_HOME": str(self.home.dagster)},
+            env={
+                **SETTINGS,
+                "CXLOOP_HOME": str(self.home.path),
+                "DAGSTER_HOME": str(self.home.dagster),
+                **(env or {}),
+            },
         )
         self.started.callback(program.stop)
         self.services.programs.append(program)

@@ -10,9 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from labeling.home import Home
-
-MLFLOW_URI: Final = "CXLOOP_MLFLOW_URI"
-SECRET: Final = "CXLOOP_REVIEWERS_SECRET"  # noqa: S105 - the name of the secret
+from serving.reviewers import MLFLOW_URI, SECRET
 
 _LOOPBACK: Final = "127.0.0.1"
 

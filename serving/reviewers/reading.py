@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from labeling.errors import CxloopError
+from serving.reviewers import HEALTH
 from serving.reviewers.cases import KINDS, SAMPLES
 from serving.reviewers.compare import compare
 from serving.reviewers.faults import NotFound
@@ -18,9 +19,6 @@ from serving.reviewers.site import Here, SignedIn, Site, render
 from training.registry.ledger import Entry
 from training.registry.people import Person
 from training.registry.standing import Standing
-
-HEALTH: Final = "/health"
-"""Answers everybody, and says nothing but that the page is served."""
 
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
 _JUDGED: Final = 20

@@ -77,7 +77,8 @@ def home(tmp_path: Path) -> Home:
     """A home whose pages are elsewhere but for Dagster's, on a port that was free a moment ago."""
     made = Home(tmp_path / "home")
     make_home(made, profile="local", desk_url=ELSEWHERE, check=load_settings)
-    ports = {"dagster": {"port": find_port(23_000)}, "reports": {"port": find_port(23_500)}}
+    starts = {"dagster": 23_000, "reports": 23_500, "reviewers": 23_700}
+    ports = {name: {"port": find_port(start)} for name, start in starts.items()}
     change_settings(made, mlflow={"tracking_uri": ELSEWHERE}, **ports)
     return made
 
@@ -156,7 +157,7 @@ def test_kill_minus_nine_leaves_none_of_the_pages_running(
     up = Up(home, tmp_path / "out", CXLOOP_LABEL_STUDIO_TOKEN=TOKEN, CXLOOP_LABEL_STUDIO_PASSWORD=PASSWORD)
     shown = up.wait_until_up(300)
     pages = dict(re.findall(r"^(\S.*?) +(http://\S+)$", shown, flags=re.MULTILINE))
-    assert set(pages) == {"Dagster", "MLflow", "Label Studio", "Reports"}
+    assert set(pages) == {"Dagster", "MLflow", "Label Studio", "Reports", "Reviewers"}
     pages["Reports"] += HEALTH
     assert [name for name, url in pages.items() if not is_answering(url)] == []
 
