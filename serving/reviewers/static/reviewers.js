@@ -46,29 +46,31 @@ function addFilter(table) {
 }
 
 function goTo(target) {
+  if (!target) return false;
   const details = target.closest("details:not([open])");
   if (details) details.open = true;
   target.scrollIntoView();
   if (!target.hasAttribute("tabindex")) target.setAttribute("tabindex", "-1");
   target.focus({ preventScroll: true });
+  return true;
 }
 
 function press(key) {
-  if (key === "h") location.href = "/history";
-  else if (key === "w") location.href = "/";
-  else if (key === "?") {
-    const keys = document.getElementById("keys");
-    keys.open = true;
-    goTo(keys.querySelector("summary"));
-  } else if (key === "d") {
-    const target = document.getElementById("note") || document.getElementById("decide");
-    if (target) goTo(target);
-  } else {
-    const link = document.querySelector(`a[data-key="${CSS.escape(key)}"]`);
-    const place = link && link.getAttribute("href").startsWith("#") && document.querySelector(link.getAttribute("href"));
-    if (place) goTo(place);
-    else if (link) link.click();
+  if (key === "h" || key === "w") {
+    location.href = key === "h" ? "/history" : "/";
+    return true;
   }
+  if (key === "?") {
+    document.getElementById("keys").open = true;
+    return goTo(document.querySelector("#keys summary"));
+  }
+  if (key === "d") return goTo(document.getElementById("note") || document.getElementById("decide"));
+  const link = document.querySelector(`a[data-key="${CSS.escape(key)}"]`);
+  if (!link) return false;
+  const address = link.getAttribute("href");
+  if (address.startsWith("#")) return goTo(document.querySelector(address));
+  link.click();
+  return true;
 }
 
 document.body.append(say);
@@ -90,7 +92,7 @@ if (isOn) {
 document.addEventListener("keydown", (event) => {
   const isField = event.target.closest("input, textarea, select");
   if (!isOn || !isOn.checked || isField || event.ctrlKey || event.metaKey || event.altKey) return;
-  press(event.key);
+  if (press(event.key)) event.preventDefault(); // else the key would be typed into the field that now has the focus
 });
 for (const form of document.querySelectorAll("form[method=post]")) {
   form.addEventListener("submit", (event) => {
