@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Playwright
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def launch_chromium(playwright: "Playwright") -> "Browser":
+    """Return a Chromium without a window; raises playwright's Error where there is none."""
+    program = next((found for name in _NAMES if (found := shutil.which(name))), None)
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return playwright.chromium.launch(executable_path=program, args=arguments)
 
 
 @pytest.fixture(scope="session")
@@ -18,11 +25,9 @@ def browser() -> "Iterator[Browser]":
     """One Chromium without a window, for the session."""
     from playwright.sync_api import Error, sync_playwright
 
-    program = next((found for name in _NAMES if (found := shutil.which(name))), None)
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         try:
-            chromium = playwright.chromium.launch(executable_path=program, args=arguments)
+            chromium = launch_chromium(playwright)
         except Error as error:
             pytest.skip(
                 f"no Chromium on this machine: install one, or run `playwright install chromium` ({error.name})"
