@@ -8,30 +8,40 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import yaml
 from starlette.testclient import TestClient
 
 from labeling.home import Home
 from serving.reviewers.app import build_app
 from serving.reviewers.records import Records
-from tests.training.judging.sample_case import sample_contents, sample_description, sample_interactions
+from tests.training.judging.sample_case import TASK, sample_contents, sample_description, sample_interactions
 from tests.training.registry.stage import PEOPLE, TAXONOMY, TOKENS, add_release
 from training.judging.case_contents import CaseContents
 from training.judging.case_file import CaseFile, write_case_file
+from training.judging.case_frames import ANSWERS
 from training.registry.decisions import Decision, apply_decision, name_challenger
 from training.registry.judged import Judgement, look_at, record_judged
 from training.registry.ledger import Ledger
 from training.registry.mlflow_registry import MlflowRegistry
 from training.registry.standing import read_standing
 
+MOOD = "mood"
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 _FORM = re.compile(r'<form method="post" action="([^"]+)"[^>]*>\s*<input type="hidden" ([^>]*)>')
 
 
 @cache
-def contents(cases: int) -> CaseContents:
-    """Return what a judging found on ``cases`` test cases."""
-    return sample_contents(cases=cases, with_plots=False)
+def contents(cases: int, *, has_champion: bool = True) -> CaseContents:
+    """Return what a judging found on ``cases`` test cases, of a second task too; beside a champion or without one."""
+    found = sample_contents(cases=cases, with_plots=False)
+    evidence = found.tasks[TASK]
+    if not has_champion:
+        unknown = [pl.lit(None, kind).alias(name) for name, kind in ANSWERS.items() if name.startswith("champion")]
+        alone = evidence.answers.with_columns(unknown)
+        evidence = replace(evidence, answers=alone, champion=None, disagreements=None)
+    moods = replace(evidence, disagreements=None)
+    return replace(found, tasks={TASK: evidence, MOOD: moods})
 
 
 class PageStage:
@@ -74,10 +84,11 @@ class PageStage:
                 "verdict": verdict,
                 "authors": authors,
                 "look": look,
+                "tasks": (TASK, MOOD),
                 "judged_at": self.clock,
             }
         )
-        found = contents(self.cases)
+        found = contents(self.cases, has_champion=champion is not None)
         passed = tuple(one for one in found.gates if one[1].verdict == "passed")
         case = write_case_file(
             self.home.case_files,

@@ -11,7 +11,7 @@ import pytest
 
 from labeling.errors import RegistryError
 from labeling.tables import INTERACTIONS
-from tests.serving.reviewers.stage import sign_in
+from tests.serving.reviewers.stage import MOOD, sign_in
 from tests.training.judging.sample_case import INTENTS, TASK
 
 
@@ -115,6 +115,26 @@ def test_changed_cases_are_filtered_ordered_and_cut_into_pages(played, client):
     sure = [int(re.search(r"(\d+)% sure", row[4])[1]) for row in rows_of(fresh, "Changed cases")]
     assert sure == sorted(sure, reverse=True)
     assert len(sure) == 40
+
+
+def test_each_task_is_shown_by_its_own_address(played, client):
+    page = client.get(f"/challengers/{played.challenger}", params={"task": MOOD}).text
+    assert f'href="?task={TASK}#task"' in page
+    assert f'<h2 id="labels">{MOOD}, label by label' in page
+    assert f"<h3>{TASK}</h3>" in page
+    assert "fresh traffic" not in page
+
+
+def test_a_first_release_is_shown_beside_no_champion(played, client):
+    page = client.get("/challengers/1").text
+    assert "the first, beside no champion" in page
+    assert "beat the commonest answer" in page
+    scores = rows_of(page, f"Scores of {TASK}")
+    assert scores[0][1] == "–"
+    assert float(scores[0][2].split("%")[0]) > 50
+    rows = rows_of(page, "Changed cases")
+    assert {row[1] for row in rows} == {"wrong"}
+    assert all(row[3] == "–" and row[2] != row[4].split()[0] for row in rows)
 
 
 def test_nonsense_in_the_address_is_passed_over(played, client):
