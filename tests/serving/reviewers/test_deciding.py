@@ -83,17 +83,6 @@ def test_a_slice_is_waived_by_name(stage):
     assert address not in forms(page)
 
 
-def test_the_champion_is_rolled_back_with_a_note(stage):
-    first, second = stage.crown(), stage.crown()
-    client = stage.client()
-    sign_in(client, "ana")
-    form = forms(client.get("/history").text)["/rollback"]
-    page = client.post("/rollback", data=form | {"note": "misrouted"}).text
-    assert f"rollback of version {second} by ana" in page
-    assert stage.champion == first
-    assert stage.registry.alias(RELEASE, "champion") == first
-
-
 def test_two_approvals_take_two_people(waiting):
     waiting.write_people(required_approvals=2)
     for name, said in (("ana", "1 of 2 approvals"), ("ben", "2 of 2 approvals")):
@@ -262,16 +251,6 @@ def test_a_form_that_shows_an_older_case_file_is_refused(waiting):
     assert "judged again since you looked" in answer.text
     assert NOTE in answer.text
     assert waiting.champion is None
-
-
-def test_a_challenger_judged_against_an_older_champion_must_be_judged_again(stage):
-    late = stage.judge()
-    stage.crown()
-    page_of = stage.client()
-    sign_in(page_of)
-    page = page_of.get(f"/challengers/{late}").text
-    assert 'value="approve"' not in page
-    assert "It does not wait for approval" in page
 
 
 @pytest.mark.parametrize(

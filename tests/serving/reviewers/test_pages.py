@@ -11,8 +11,9 @@ import pytest
 
 from labeling.errors import RegistryError
 from labeling.tables import INTERACTIONS
-from tests.serving.reviewers.stage import MOOD, sign_in
+from tests.serving.reviewers.stage import MOOD, forms, sign_in
 from tests.training.judging.sample_case import INTENTS, TASK
+from training.registry.registry import RELEASE
 
 
 class Away:
@@ -235,17 +236,23 @@ def test_what_the_ledger_said_stands_while_it_is_locked(stage, monkeypatch):
     assert 'name="decision"' in client.get(f"/challengers/{version}").text
 
 
-def test_the_history_names_every_champion_and_every_decision(stage):
+def test_the_champion_is_rolled_back_and_the_history_tells_everything(stage):
     first, second = stage.crown(), stage.crown()
-    stage.decide("rollback", second, note="refunds <b>misrouted</b>")
-    rejected = stage.challenge()
-    stage.decide("reject", rejected, note="too slow")
+    waiting = stage.challenge()
     client = stage.client()
     sign_in(client)
+    form = forms(client.get("/history").text)["/rollback"]
+    done = client.post("/rollback", data=form | {"note": "refunds <b>misrouted</b>"}).text
+    assert f"rollback of version {second} by ana" in done
+    assert stage.registry.alias(RELEASE, "champion") == stage.champion == first
+    page = client.get(f"/challengers/{waiting}").text
+    assert f"It was judged against version {second}, by now the champion is version {first}" in page
+    assert 'value="approve"' not in page
+    stage.decide("reject", waiting, note="too slow")
     page = client.get("/history").text
     reigns = rows_of(page, "Champions")
     assert [row[0] for row in reigns] == [f"Release {first}", f"Release {second}", f"Release {first}"]
-    assert reigns[0][2:4] == ["live", f"came back: ben took {second} back"]
+    assert reigns[0][2:4] == ["live", f"came back: ana took {second} back"]
     assert "refunds &lt;b&gt;misrouted&lt;/b&gt;" in page
     assert [row[2] for row in rows_of(page, "Decisions")] == ["reject", "rollback", "approve", "approve"]
 
