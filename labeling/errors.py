@@ -94,3 +94,7 @@ class DecisionRefused(CxloopError):
 
 class LedgerError(CxloopError):
     """The ledger does not verify, or cannot be written."""
+
+
+class CaseFileError(CxloopError):
+    """A case file is missing, damaged, tampered with or of another schema version, or cannot be written."""
