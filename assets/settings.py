@@ -17,6 +17,7 @@ from labeling.taxonomy import Taxonomy
 from serving.handoff import HandoffConfig
 from training.judging.gates import GatePolicy
 from training.recipe import Recipe
+from training.registry.people import People
 
 Port = Field(ge=1, le=65535)
 
@@ -129,6 +130,7 @@ class Settings:
     handoff: HandoffConfig
     redaction: RedactionRules
     sources: SourcesConfig
+    people: People
     recipes: Mapping[str, Recipe]
 
     @property
@@ -148,6 +150,9 @@ class Settings:
         return self.recipes[name]
 
 
+REVIEWERS: Final = "reviewers.yaml"
+"""Who may decide. A home that was made before there were reviewers lacks it: nobody may decide then, all else works."""
+
 SECTIONS: Final[dict[str, type[Config]]] = {
     "settings.yaml": ServiceSettings,
     "taxonomy.yaml": Taxonomy,
@@ -156,6 +161,7 @@ SECTIONS: Final[dict[str, type[Config]]] = {
     "handoff.yaml": HandoffConfig,
     "redaction.yaml": RedactionRules,
     "sources.yaml": SourcesConfig,
+    REVIEWERS: People,
 }
 """The files of a home's configs folder and what each is read as; ``recipes/*.yaml`` come beside them."""
 
@@ -168,6 +174,8 @@ class _Reader:
     faults: list[str] = field(default_factory=list)
 
     def load(self, name: str, section: type[Section]) -> Any:
+        if name == REVIEWERS and not (self.folder / name).exists():
+            return section()
         try:
             return load_config(self.folder / name, section)
         except ConfigError as error:

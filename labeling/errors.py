@@ -92,6 +92,10 @@ class DecisionRefused(CxloopError):
     """A decision was not applied: the gates were not passed, the version is unknown, or another decision came first."""
 
 
+class NotAllowed(CxloopError):
+    """Somebody asked for what their role does not let them do, or could not show who they are."""
+
+
 class LedgerError(CxloopError):
     """The ledger does not verify, or cannot be written."""
 

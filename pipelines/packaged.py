@@ -12,6 +12,7 @@ CONFIG_FILES: Final = (
     "handoff.yaml",
     "redaction.yaml",
     "sources.yaml",
+    "reviewers.yaml",
 )
 """The packaged configs that a home takes over under the same name; ``settings.yaml`` is made from a profile."""
 
