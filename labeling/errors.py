@@ -94,3 +94,7 @@ class DecisionRefused(CxloopError):
 
 class LedgerError(CxloopError):
     """The ledger does not verify, or cannot be written."""
+
+
+class NoticeError(CxloopError):
+    """A notice could not be delivered, or its channel lacks something; never holds an address or a secret."""

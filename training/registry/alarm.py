@@ -1,18 +1,18 @@
 """The alarm: what stands in the registry otherwise than the ledger says, recorded once, and put right where asked.
 
-Aliases say who answers; the tags that bear decisions (verdict, parity, members, case file, anchor) say why that one may.
-MLflow's open edition lets anyone change both.
+Aliases say who answers; the tags that bear decisions (verdict, parity, members, case file, anchor) say why that one
+may. MLflow's open edition lets anyone change both.
 """
 
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
 
-from training.registry.ledger import Entry, Ledger
+from training.registry.ledger import Entry, Ledger, LedgerTransaction
 from training.registry.registry import (
     ANCHOR_TAG,
     MEMBERS_TAG,
@@ -99,13 +99,27 @@ def find_moved(entries: list[Entry], registry: ModelRegistry) -> list[Finding]:
     return [*_find_aliases(standing, registry), *_find_tags(entries, wanted, versions)]
 
 
+def look_twice(ledger: Ledger, registry: ModelRegistry, *, pause: float = PAUSE_SECONDS) -> list[Finding]:
+    """Return what was moved by hand, and still is so after ``pause`` seconds.
+
+    Raises:
+        RegistryError: the registry cannot be reached.
+        LedgerError: the ledger's chain is broken.
+    """
+    first = find_moved(ledger.entries(), registry)
+    if not first:
+        return []
+    time.sleep(pause)
+    return [found for found in find_moved(ledger.entries(), registry) if found in first]
+
+
 def watch_registry(
     ledger: Ledger, registry: ModelRegistry, *, now: datetime, pause: float = PAUSE_SECONDS
 ) -> list[Finding]:
-    """Look for what was moved by hand; record what is new of it as ``alarm``, and the end of all or some as over.
+    """Look for what was moved by hand; record what is new of it as ``alarm``, and where it ends as ``alarm_over``.
 
-    Looks a second time before it believes. Where nothing is wrong, the ledger's head is anchored on the newest
-    version, so that within one look of any entry a cut tail shows.
+    Where every anchor is an entry of the ledger, the head is anchored on the newest version, so that from then on a
+    cut tail shows.
 
     Returns:
         What is wrong now, recorded before or not.
@@ -114,14 +128,15 @@ def watch_registry(
         RegistryError: the registry cannot be reached.
         LedgerError: the ledger's chain is broken, or it cannot be written.
     """
+    wrong = look_twice(ledger, registry, pause=pause)
     entries = ledger.entries()
-    first = find_moved(entries, registry)
-    if first:
-        time.sleep(pause)
-    if first or read_alarm(entries):
-        return _record(first, ledger, registry, now=now)
-    _anchor_head(entries, registry)
-    return []
+    known = read_alarm(entries)
+    if wrong != known:
+        with ledger.transaction() as transaction:
+            entries = _record(wrong, transaction, now=now)
+    if all(found.expected != _CUT for found in wrong):
+        _anchor_head(entries, registry)
+    return wrong
 
 
 def put_tags_right(ledger: Ledger, registry: ModelRegistry, *, now: datetime) -> list[str]:
@@ -145,24 +160,21 @@ def put_tags_right(ledger: Ledger, registry: ModelRegistry, *, now: datetime) ->
     return [f"{found.where}: {found.told} (put right)" for found in mended]
 
 
-def _record(first: list[Finding], ledger: Ledger, registry: ModelRegistry, *, now: datetime) -> list[Finding]:
-    """Look again while nobody can decide, and record what changed since the newest alarm."""
-    with ledger.transaction() as transaction:
-        entries = transaction.entries()
-        lasting = [found for found in find_moved(entries, registry) if found in first]
-        known = read_alarm(entries)
-        new = [found for found in lasting if found not in known]
-        body = {"findings": [asdict(found) for found in lasting]}
-        if new:
-            transaction.append(ALARM, {**body, "new": [asdict(found) for found in new]}, at=now)
-        elif len(lasting) < len(known):
-            transaction.append(ALARM_OVER, body, at=now)
-    return lasting
+def _record(wrong: list[Finding], transaction: LedgerTransaction, *, now: datetime) -> list[Entry]:
+    """Record what of ``wrong`` the newest alarm does not know, or what is over; return all entries."""
+    known = read_alarm(transaction.entries())
+    new = [found for found in wrong if found not in known]
+    body = {"findings": [asdict(found) for found in wrong]}
+    if new:
+        transaction.append(ALARM, {**body, "new": [asdict(found) for found in new]}, at=now)
+    elif len(wrong) < len(known):
+        transaction.append(ALARM_OVER, body, at=now)
+    return transaction.entries()
 
 
-def read_alarm(entries: Iterable[Entry]) -> list[Finding]:
+def read_alarm(entries: list[Entry]) -> list[Finding]:
     """Return what the ledger's newest alarm says is wrong; none where it is over."""
-    newest = next((entry for entry in reversed(list(entries)) if entry.kind in {ALARM, ALARM_OVER}), None)
+    newest = next((entry for entry in reversed(entries) if entry.kind in {ALARM, ALARM_OVER}), None)
     return [Finding(**found) for found in newest.body["findings"]] if newest else []
 
 
@@ -202,7 +214,7 @@ def _find_anchors(entries: list[Entry], versions: Mapping[str, ModelVersion]) ->
             yield Finding(RELEASE, version, f"tag {ANCHOR_TAG}", found, due[version].anchor)
 
 
-def _wanted_tags(entries: Iterable[Entry]) -> dict[str, dict[str, str]]:
+def _wanted_tags(entries: list[Entry]) -> dict[str, dict[str, str]]:
     """Return what each version's tags must be, by what the ledger says of it last."""
     wanted: dict[str, dict[str, str]] = {}
     for entry in entries:
@@ -252,4 +264,3 @@ def _shown(tag: str, found: str | None) -> str | None:
 
 def _tag_of(found: Finding) -> str:
     return found.what.removeprefix("tag ")
-

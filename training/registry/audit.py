@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from labeling.digests import canonical_json
 from labeling.errors import LedgerError, RegistryError
-from training.registry.alarm import find_moved
+from training.registry.alarm import PAUSE_SECONDS, look_twice
 from training.registry.ledger import GENESIS, Entry, Ledger
 from training.registry.registry import ANCHOR_TAG, RELEASE, ModelRegistry
 
@@ -66,27 +66,33 @@ class Audit:
     faults: tuple[Fault, ...]
 
 
-def verify(ledger: Ledger, registry: ModelRegistry, case_files: Path, *, earlier: Path | None = None) -> Audit:
+def verify(
+    ledger: Ledger,
+    registry: ModelRegistry,
+    case_files: Path,
+    *,
+    earlier: Path | None = None,
+    pause: float = PAUSE_SECONDS,
+) -> Audit:
     """Check ledger, witnesses, registry and case files; report every fault, not only the first. Changes nothing.
+
+    A loop may be at work meanwhile: witnesses are read before the ledger, and the registry is looked at twice.
 
     Args:
         ledger: whose rows are read as they are stored.
         registry: whose versions carry anchors; where it cannot be reached, that is a fault, and the rest is checked.
         case_files: the folder of all case files.
         earlier: an export made before, whose entries must all still be there.
+        pause: seconds between the two looks at the registry, where the first one finds something.
     """
     faults: list[Fault] = []
-    rows: list[tuple[Any, Any, Any]] = []
-    try:
-        rows = ledger.rows()
-    except LedgerError as error:
-        faults.append(Fault("ledger", str(error)))
+    anchors = _read_anchors(registry, faults)
+    witnesses = [*anchors.items(), *_read_head_file(ledger, faults), *_read_export(earlier, faults)]
+    rows = _read_rows(ledger, faults)
     entries, unsound = check_rows(rows)
-    anchors, unreachable = _read_anchors(registry)
-    witnesses = [*_read_head_file(ledger, rows, faults), *anchors.items(), *_read_export(earlier, faults)]
-    faults += [*unsound, *check_witnesses(entries, witnesses), *unreachable]
+    faults += [*unsound, *check_witnesses(entries, witnesses)]
     if not faults:
-        faults += _check_registry(entries, registry)
+        faults += _check_registry(ledger, registry, pause=pause)
     named = name_case_files(entries, faults)
     files = 0
     for digest, naming in sorted(named.items()):
@@ -152,31 +158,38 @@ def check_witnesses(entries: Iterable[Entry], witnesses: Iterable[tuple[str, str
             yield Fault(where, "holds no anchor (number:digest): it was changed")
         elif anchor not in held:
             number = anchor.partition(":")[0]
-            yield Fault(
-                where, f"remembers another entry {number} than the ledger holds: entries were cut or rewritten"
-            )
+            yield Fault(where, f"remembers another entry {number} than the ledger holds: entries were cut or rewritten")
 
 
-def _read_head_file(ledger: Ledger, rows: Sequence[Any], faults: list[Fault]) -> Iterator[tuple[str, str]]:
-    """Yield each line of the ledger's head file as a witness; a missing file is a fault where there are entries."""
+def _read_rows(ledger: Ledger, faults: list[Fault]) -> list[tuple[Any, Any, Any]]:
+    try:
+        return ledger.rows()
+    except LedgerError as error:
+        faults.append(Fault("ledger", str(error)))
+        return []
+
+
+def _read_head_file(ledger: Ledger, faults: list[Fault]) -> Iterator[tuple[str, str]]:
+    """Yield each line of the head file as a witness; a missing file is a fault where there is a ledger."""
     name = ledger.head_file.path.name
     try:
         lines = ledger.head_file.lines()
     except OSError as error:
-        if rows:
+        if ledger.path.exists():
             faults.append(Fault(name, f"cannot be read ({type(error).__name__}): it was removed, or never copied here"))
         return
     yield from ((f"{name} line {number}", line) for number, line in enumerate(lines, start=1))
 
 
-def _read_anchors(registry: ModelRegistry) -> tuple[dict[str, str], list[Fault]]:
-    """Return the anchors on registered versions by place, and a fault where they cannot be read."""
+def _read_anchors(registry: ModelRegistry, faults: list[Fault]) -> dict[str, str]:
+    """Return the anchors on registered versions by place."""
     try:
         versions = registry.versions(RELEASE)
     except RegistryError as error:
-        return {}, [Fault("model registry", str(error))]
+        faults.append(Fault("model registry", str(error)))
+        return {}
     tagged = [version for version in versions if ANCHOR_TAG in version.tags]
-    return {f"{RELEASE} version {version.version}": version.tags[ANCHOR_TAG] for version in tagged}, []
+    return {f"{RELEASE} version {version.version}": version.tags[ANCHOR_TAG] for version in tagged}
 
 
 def _read_export(path: Path | None, faults: list[Fault]) -> Iterator[tuple[str, str]]:
@@ -193,11 +206,11 @@ def _read_export(path: Path | None, faults: list[Fault]) -> Iterator[tuple[str, 
         yield f"{path.name} line {number}", f"{number}:{sha256(line).hexdigest()}"
 
 
-def _check_registry(entries: list[Entry], registry: ModelRegistry) -> Iterator[Fault]:
+def _check_registry(ledger: Ledger, registry: ModelRegistry, *, pause: float) -> Iterator[Fault]:
     """Yield what the registry says otherwise than a ledger that is sound."""
     try:
-        yield from (Fault(found.where, found.told) for found in find_moved(entries, registry))
-    except RegistryError as error:
+        yield from (Fault(found.where, found.told) for found in look_twice(ledger, registry, pause=pause))
+    except (LedgerError, RegistryError) as error:
         yield Fault("model registry", str(error))
 
 
