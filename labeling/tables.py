@@ -364,8 +364,8 @@ NOTICES: Final = Table(
         "state": pl.String,
         "attempts": pl.Int64,
         "fault": pl.String,
-        "retry_at": TIME,
         "changed_at": TIME,
+        "retry_at": TIME,
     },
 )
 """How far each ledger entry that people are told of has come on each channel: ``state`` is sent, waiting or dead.

@@ -96,7 +96,7 @@ class _Apprise:
         if not self._apprise.add(url):
             raise NoticeError(f"channel {name} needs an apprise URL, found one that apprise does not know: correct it")
 
-    def send(self, notice_id: str, notice: Notice, *, now: datetime) -> None:  # noqa: ARG002 - the port's
+    def send(self, notice_id: str, notice: Notice, *, now: datetime) -> None:
         """Send one notice; its id stands on the last line."""
         text = f"{notice.text}\n\nledger entry {notice.entry.number}, notice {notice_id}"
         if not self._apprise.notify(title=notice.title, body=text, timeout=self._timeout):

@@ -159,17 +159,17 @@ class _Round:
         return retry_at is None or retry_at <= self._now()
 
     def _attempt(self, sender: Sender, notice: Notice) -> str:
-        attempts = (self._row(notice).get("attempts") or 0) + 1
-        fault, retry_at = "", None
+        what = notice.entry.digest
+        told = {"entry": notice.entry.number, "kind": notice.kind, "attempts": 1 + self._row(notice).get("attempts", 0)}
         try:
-            sender.send(self._id(notice.entry.digest), notice, now=self._now())
-            state = SENT
+            sender.send(self._id(what), notice, now=self._now())
         except NoticeError as error:
-            fault = str(error)[:_FAULT_LENGTH]
-            state = WAITING if attempts < self._config.attempts else DEAD
-            retry_at = self._now() + self._wait(attempts)
-        self._keep(notice.entry.digest, notice.entry.number, notice.kind, state, attempts, fault, retry_at)
-        return state
+            state = WAITING if told["attempts"] < self._config.attempts else DEAD
+            retry_at = self._now() + self._wait(told["attempts"])
+            self._keep(what, told | {"state": state, "fault": str(error)[:_FAULT_LENGTH], "retry_at": retry_at})
+            return state
+        self._keep(what, told | {"state": SENT})
+        return SENT
 
     def _wait(self, attempts: int) -> timedelta:
         """Return how long to wait after the ``attempts``-th attempt failed: twice as long each time."""
@@ -180,22 +180,10 @@ class _Round:
         newest = self._entries[-1].number if self._entries else 0
         waiting = standing.named[standing.challenger].number - 1 if standing.challenger else newest
         self._begun = waiting
-        self._keep(BEGUN, waiting, BEGUN, BEGUN, 0, "", None)
+        self._keep(BEGUN, {"entry": waiting, "kind": BEGUN, "state": BEGUN})
 
-    def _keep(
-        self, what: str, entry: int, kind: str, state: str, attempts: int, fault: str, retry_at: datetime | None
-    ) -> None:
-        row = {
-            "notice_id": self._id(what),
-            "channel": self._channel.name,
-            "entry": entry,
-            "kind": kind,
-            "state": state,
-            "attempts": attempts,
-            "fault": fault,
-            "retry_at": retry_at,
-            "changed_at": self._now(),
-        }
+    def _keep(self, what: str, state: Mapping[str, Any]) -> None:
+        row = {"notice_id": self._id(what), "channel": self._channel.name, **state, "changed_at": self._now()}
         self._tables.merge(NOTICES, NOTICES.frame([row]))
         self._rows[row["notice_id"]] = row
 
