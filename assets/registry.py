@@ -46,11 +46,13 @@ def release_assets(taxonomy: Taxonomy) -> list[dg.AssetsDefinition]:
         description="The live release: what the ledger says, which the registry's aliases must agree with.",
     )
     def release_champion(loop: Loop) -> dg.MaterializeResult:
+        from training.registry.alarm import put_tags_right, watch_registry
         from training.registry.decisions import reconcile
         from training.registry.standing import read_standing
 
-        ledger = loop.open_ledger()
-        moves = reconcile(ledger, loop.open_registry(), now=loop.now())
+        ledger, registry = loop.open_ledger(), loop.open_registry()
+        watch_registry(ledger, registry, now=loop.now())
+        moves = [*reconcile(ledger, registry, now=loop.now()), *put_tags_right(ledger, registry, now=loop.now())]
         standing = read_standing(ledger.entries())
         return dg.MaterializeResult(
             metadata={"version": standing.champion or "none yet", "moves": dg.MetadataValue.json(moves)}

@@ -72,7 +72,7 @@ def _command(name: str) -> Callable[..., Any]:
 for _name, _panel in _COMMANDS.items():
     app.command(_name, rich_help_panel=_panel)(_command(_name))
 
-for _name in ("config", "quarantine", "review"):
+for _name in ("audit", "config", "quarantine", "review"):
     app.add_typer(import_module(f"pipelines.commands.{_name}").app, name=_name, rich_help_panel=_WORK)
 
 

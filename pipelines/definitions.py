@@ -35,7 +35,7 @@ def assemble(taxonomy: Taxonomy, crons, loop) -> dg.Definitions:  # noqa: ANN001
     from assets.training import training_assets
     from pipelines.jobs import build_jobs
     from pipelines.schedules import build_schedules
-    from pipelines.sensors import aliases_sensor, answers_waiting_sensor, labels_settled_sensor
+    from pipelines.sensors import aliases_sensor, answers_waiting_sensor, labels_settled_sensor, notices_sensor
 
     trained = [asset for task in taxonomy.tasks for asset in training_assets(task)]
     return dg.Definitions(
@@ -47,7 +47,7 @@ def assemble(taxonomy: Taxonomy, crons, loop) -> dg.Definitions:  # noqa: ANN001
         asset_checks=checks.build_checks(taxonomy),
         jobs=build_jobs(),
         schedules=build_schedules(crons),
-        sensors=[labels_settled_sensor, answers_waiting_sensor, aliases_sensor],
+        sensors=[labels_settled_sensor, answers_waiting_sensor, aliases_sensor, notices_sensor],
         resources={"loop": loop},
         executor=dg.in_process_executor,
     )
