@@ -83,6 +83,18 @@ class Release:
         """The tasks that this release answers, in the order that it was built with."""
         return tuple(self.scorers)
 
+    def score(self, texts: Sequence[str], on_progress: "Progress | None" = None) -> dict[str, Scores]:
+        """Return what each model says of n texts, by task, in its own labels."""
+        return self._joint.score(texts, on_progress)
+
+    def in_labels_of(self, taxonomy: Taxonomy, own: Mapping[str, Scores]) -> dict[str, Scores]:
+        """Return ``own`` (``score``) in the labels that ``taxonomy`` has."""
+        return {task: translate_scores(scores, taxonomy, task) for task, scores in own.items()}
+
+    def step_aside(self, texts: Sequence[str], own: Mapping[str, Scores]) -> list[str]:
+        """Return for each of n texts why to step aside ("" where the answer is kept); ``own`` is ``score`` of them."""
+        return self._reasons(texts, own, {task: self._in_labels_of_today(task, one).frame() for task, one in own.items()})
+
     def answer(self, texts: Sequence[str], on_progress: "Progress | None" = None) -> pl.DataFrame:
         """Answer every task for each of n texts, and decide whether to step aside.
 
@@ -94,7 +106,7 @@ class Release:
             ``<task>_novelty`` (null of a model without novelty statistics); then ``handoff``, ``handoff_reason`` (a
             code, "" where kept) and ``release`` (its id).
         """
-        own = self._joint.score(texts, on_progress)
+        own = self.score(texts, on_progress)
         frames = {task: self._in_labels_of_today(task, scores).frame() for task, scores in own.items()}
         reasons = self._reasons(texts, own, frames)
         columns = [
