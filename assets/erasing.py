@@ -30,8 +30,9 @@ from labeling.sources.mentions import find_mentions
 from labeling.tables import REVIEW_TASKS
 from training.features import digest_text
 from training.registry.affected import Affected, find_affected
-from training.registry.decisions import NOTE_LENGTH, REVIEWER_LENGTH
+from training.registry.decisions import NOTE_LENGTH
 from training.registry.ledger import Entry
+from training.registry.people import NAME_LENGTH
 from training.registry.standing import read_standing
 
 ERASURE: Final = "erasure"
@@ -74,9 +75,9 @@ class ErasureRequest:
         Raises:
             DecisionRefused: no name, too long, or one of the ids stands in what would be kept for ever.
         """
-        if not 1 <= len(self.reviewer.strip()) <= REVIEWER_LENGTH or not self.reviewer.isprintable():
+        if not 1 <= len(self.reviewer.strip()) <= NAME_LENGTH or not self.reviewer.isprintable():
             raise DecisionRefused(
-                f"an erasure needs a reviewer's name of 1 to {REVIEWER_LENGTH} printable characters on one line, "
+                f"an erasure needs a reviewer's name of 1 to {NAME_LENGTH} printable characters on one line, "
                 f"found {len(self.reviewer)} characters: give --reviewer NAME"
             )
         if not 1 <= len(self.note.strip()) <= NOTE_LENGTH:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from assets.resources import Loop
 from assets.training import settled_labels
 from serving.release import Release, open_champion
@@ -50,7 +52,7 @@ def judge_against(loop: Loop, release: Release, champion: Release | None) -> Jud
         before = _score(loop, task, live, texts).frame()["label"].to_list() if live else None
         verdicts[task] = judge(truth, before, scores.frame()["label"].to_list(), loop.settings.gates)
         if truth:
-            cards[task] = score_answers(truth, scores)
+            cards[task] = score_answers(truth, scores, rng=np.random.default_rng(0))
     joined = join_verdicts(verdicts)
     summary = describe_gates(joined)
     return Judged(

@@ -1,7 +1,6 @@
 """Pictures of the review, readable in grey: the queue by reason, the age of what waits, answers a day, agreement."""
 
 import base64
-import io
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from math import isnan
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from labeling.quality.agreement import Agreement
+from training.svg import as_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -141,11 +141,3 @@ def _svg(figure: "Figure", axes: "Axes", title: str) -> str:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=9)
     return as_svg(figure, title)
-
-
-def as_svg(figure: "Figure", title: str) -> str:
-    """Return ``figure`` as an SVG that a screen reader calls ``title``."""
-    drawn = io.StringIO()
-    figure.savefig(drawn, format="svg", metadata={"Date": None})
-    said = drawn.getvalue()
-    return said[said.index("<svg") :].replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)

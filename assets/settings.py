@@ -18,6 +18,7 @@ from serving.handoff import HandoffConfig
 from serving.notices import NoticesConfig
 from training.judging.gates import GatePolicy
 from training.recipe import Recipe
+from training.registry.people import People
 
 Port = Field(ge=1, le=65535)
 
@@ -138,6 +139,7 @@ class Settings:
     notices: NoticesConfig
     redaction: RedactionRules
     sources: SourcesConfig
+    people: People
     recipes: Mapping[str, Recipe]
 
     @property
@@ -157,6 +159,9 @@ class Settings:
         return self.recipes[name]
 
 
+REVIEWERS: Final = "reviewers.yaml"
+"""Who may decide. A home that was made before there were reviewers lacks it: nobody may decide then, all else works."""
+
 SECTIONS: Final[dict[str, type[Config]]] = {
     "settings.yaml": ServiceSettings,
     "taxonomy.yaml": Taxonomy,
@@ -166,11 +171,12 @@ SECTIONS: Final[dict[str, type[Config]]] = {
     "notices.yaml": NoticesConfig,
     "redaction.yaml": RedactionRules,
     "sources.yaml": SourcesConfig,
+    REVIEWERS: People,
 }
 """The files of a home's configs folder and what each is read as; ``recipes/*.yaml`` come beside them."""
 
-_NEWER: Final = frozenset({"notices.yaml"})
-"""Files that homes made by an older cxloop lack; without them, the defaults hold."""
+_NEWER: Final = frozenset({"notices.yaml", REVIEWERS})
+"""Files that homes made by an older cxloop lack; without them nobody is told, and nobody may decide."""
 
 
 @dataclass

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 import numpy as np
 
-from assets.review_plots import as_markdown, as_svg
+from assets.review_plots import as_markdown
+from training.svg import as_svg
 
 if TYPE_CHECKING:
     from training.candidate import Candidate

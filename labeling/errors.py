@@ -92,9 +92,17 @@ class DecisionRefused(CxloopError):
     """A decision was not applied: the gates were not passed, the version is unknown, or another decision came first."""
 
 
+class NotAllowed(CxloopError):
+    """Somebody asked for what their role does not let them do, or could not show who they are."""
+
+
 class LedgerError(CxloopError):
     """The ledger does not verify, or cannot be written."""
 
 
 class NoticeError(CxloopError):
     """A notice could not be delivered, or its channel lacks something; never holds an address or a secret."""
+
+
+class CaseFileError(CxloopError):
+    """A case file is missing, damaged, tampered with or of another schema version, or cannot be written."""

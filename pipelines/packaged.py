@@ -13,6 +13,7 @@ CONFIG_FILES: Final = (
     "notices.yaml",
     "redaction.yaml",
     "sources.yaml",
+    "reviewers.yaml",
 )
 """The packaged configs that a home takes over under the same name; ``settings.yaml`` is made from a profile."""
 

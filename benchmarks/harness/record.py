@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from labeling.digests import canonical_json
-from training.registry.alarm import CASE_FILE_TAG
-from training.registry.audit import CASE
+from training.judging.case_file import DESCRIPTION, CaseDescription, Code, write_case_file
 from training.registry.ledger import Entry, Ledger
 from training.registry.registry import (
     ANCHOR_TAG,
+    CASE_FILE_TAG,
     MEMBERS_TAG,
     PARITY_TAG,
     PASSED,
@@ -95,10 +95,10 @@ class Record:
     def rewrite_case_file(self, folder: Path, path: str, contents: bytes, *, is_renamed: bool) -> None:
         """Change a file and what case.json says of it; where ``is_renamed``, the folder's name too."""
         (folder / path).write_bytes(contents)
-        case = json.loads((folder / CASE).read_bytes())
+        case = json.loads((folder / DESCRIPTION).read_bytes())
         case["files"][path] = sha256(contents).hexdigest()
         raw = canonical_json(case)
-        (folder / CASE).write_bytes(raw)
+        (folder / DESCRIPTION).write_bytes(raw)
         if is_renamed:
             folder.rename(folder.with_name(sha256(raw).hexdigest()))
 
@@ -135,14 +135,15 @@ class _Writer:
         self.count = 0
         self.champion: str | None = None
 
-    def judge(self, verdict: str) -> None:
+    def judge(self, verdict: Literal["promote", "hold", "inconclusive"]) -> None:
         """Judge one release; name and approve it where the verdict is promote."""
         tags = {VERDICT_TAG: verdict, PARITY_TAG: PASSED, MEMBERS_TAG: json.dumps(_MEMBERS)}
         version = str(self.registry._client.create_model_version(RELEASE, "/nowhere", tags=tags).version)
-        case_file = _write_case_file(self.case_files, version, verdict, self._now())
+        case_file = _write(self.case_files, version, verdict, self._now())
         self.registry.tag(RELEASE, version, {CASE_FILE_TAG: case_file})
         said = {"version": version, "case_file": case_file, "verdict": verdict, "champion": self.champion}
-        self._append("judged", **said, request="improve", look=int(version), alpha=0.05 / int(version) ** 1.6)
+        judged = self._append("judged", **said, request="improve", look=int(version), alpha=0.05 / int(version) ** 1.6)
+        self.registry.tag(RELEASE, version, {ANCHOR_TAG: judged.anchor})
         if verdict != "promote":
             return
         named = self._append(
@@ -174,26 +175,31 @@ class _Writer:
         return BEGAN + timedelta(hours=self.count)
 
 
-def _write_case_file(parent: Path, version: str, verdict: str, at: datetime) -> str:
-    """Write a case file in the form of docs/case-file.md; return its digest."""
-    answers = [
-        {"interaction_id": f"i{number}", "text_digest": sha256(f"{number}".encode()).hexdigest(), "truth": "refund"}
-        for number in range(_CASES)
-    ]
+def _write(parent: Path, version: str, verdict: Any, at: datetime) -> str:
+    """Write a case file with some of what one holds; return its digest."""
+    digests = [sha256(f"{number}".encode()).hexdigest() for number in range(_CASES)]
+    answers = [{"interaction_id": f"i{number}", "text_digest": sum_} for number, sum_ in enumerate(digests)]
+    about = CaseDescription(
+        version=version,
+        release_id=f"release-{version}",
+        members=_MEMBERS,
+        champion=None,
+        reference=None,
+        request="improve",
+        judged_at=at,
+        verdict=verdict,
+        look=1,
+        alpha=0.01,
+        tasks=("intent", "sentiment"),
+        code=Code(version="0"),
+    )
     files = {
-        "gates.json": canonical_json([{"name": "better", "verdict": verdict, "measured": f"+{version}"}]),
-        "scorecards/intent.json": canonical_json({"challenger": {"accuracy": 0.9, "cases": _CASES}, "champion": None}),
-        "answers/intent.json": canonical_json(answers),
-        "answers/sentiment.json": canonical_json(answers[::-1]),
-        "recipes/intent.yaml": f"seed: {version}\n".encode(),
-        "environment.txt": b"numpy==2.2.6\ntorch==2.13.0\n",
-        "model_card.md": f"# Version {version}\n".encode(),
+        "gates.json": json.dumps([{"name": "better", "verdict": "passed", "measured": f"+{version}"}]),
+        "scorecards/intent.json": json.dumps({"challenger": {"accuracy": 0.9, "cases": _CASES}, "champion": None}),
+        "answers/intent.json": json.dumps(answers),
+        "answers/sentiment.json": json.dumps(answers[::-1]),
+        "recipes/intent.yaml": f"seed: {version}\n",
+        "environment.txt": "numpy==2.2.6\ntorch==2.13.0\n",
+        "model_card.md": f"# Version {version}\n",
     }
-    listed = {path: sha256(contents).hexdigest() for path, contents in files.items()}
-    about = {"schema_version": 1, "version": version, "verdict": verdict, "judged_at": at.isoformat()}
-    case = canonical_json({**about, "files": listed})
-    folder = parent / sha256(case).hexdigest()
-    for path, contents in {**files, CASE: case}.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(contents)
-    return folder.name
+    return write_case_file(parent, about, files).digest

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from labeling.config import Config
 
-Passing = Literal["passed", "failed", "undecided"]
+Passing = Literal["passed", "failed", "undecided", "waived"]
 
 
 class GatePolicy(Config):
@@ -39,13 +39,22 @@ class GatePolicy(Config):
 
 @dataclass(frozen=True)
 class GateResult:
-    """One gate: what was measured, what was needed, and (unless it passed) what would help."""
+    """One gate: what was measured, what was needed, and (unless it passed) what would help.
+
+    ``slice`` is (dimension, value) of the one that it is about, ``p`` its p-value, ``power`` the chance that the
+    ``cases`` would have shown the harm that matters, ``smallest_drop`` the smallest that they could show.
+    """
 
     name: str
     verdict: Passing
     measured: str
     needed: str
     remedy: str = ""
+    slice: tuple[str, str] | None = None
+    p: float | None = None
+    power: float | None = None
+    smallest_drop: float | None = None
+    cases: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,51 +1,46 @@
 """What people decide on releases. Nothing else moves an alias, and no alias moves before the ledger holds why."""
 
-import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from labeling.errors import DecisionRefused, RegistryError
-from training.registry.ledger import Entry, Ledger, LedgerTransaction, check_anchors
-from training.registry.registry import (
-    ANCHOR_TAG,
-    MEMBERS_TAG,
-    PARITY_TAG,
-    PASSED,
-    PROMOTE,
-    RELEASE,
-    VERDICT_TAG,
-    ModelRegistry,
-    ModelVersion,
-)
-from training.registry.standing import (
-    ALIAS_MOVED,
-    ALIAS_PUT_RIGHT,
-    CHALLENGER_NAMED,
-    DECISION,
-    Standing,
-    read_standing,
-)
+from labeling.taxonomy import Taxonomy
+from training.registry.aliases import read_state, reconcile
+from training.registry.conditions import CHECKS, Asked, refuse_if_decided, require_judged, require_passed
+from training.registry.ledger import Entry, Ledger
+from training.registry.people import People, require_decider
+from training.registry.registry import ModelRegistry
+from training.registry.standing import CHALLENGER_NAMED, DECISION, Standing, read_standing
 
 NOTE_LENGTH: Final = 2_000
-REVIEWER_LENGTH: Final = 80
+
+Kind = Literal["approve", "reject", "rollback", "more_evidence", "waive"]
 
 
 @dataclass(frozen=True)
 class Decision:
     """One person's decision on one version of the release.
 
-    ``version`` is the challenger to approve or reject, or the champion to take back: naming it is how somebody who
-    looked at an older state is told so. ``note`` is any text of up to 2,000 characters, ``reviewer`` a name of 1 to
-    80 on one line. ``at`` has a time zone.
+    Attributes:
+        kind: approve or reject the challenger; take the champion back; ask for more evidence on a version that waits or
+            was judged inconclusive; waive a gate that could not show what it must.
+        version: naming it is how somebody who looked at an older state is told so.
+        reviewer: who, as in reviewers.yaml; whoever calls has seen them show who they are.
+        note: any text of up to 2,000 characters.
+        at: when, with a time zone.
+        case_file: the digest of the case file that was looked at; "" where it is whichever stands now.
+        gate: what is waived, as ``training.registry.conditions.name_gate`` names it.
     """
 
-    kind: Literal["approve", "reject", "rollback"]
+    kind: Kind
     version: str
     reviewer: str
     note: str
     at: datetime
+    case_file: str = ""
+    gate: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,75 +51,103 @@ class Applied:
     standing: Standing
     moves: tuple[str, ...]
 
+    @property
+    def approvals_lacking(self) -> int:
+        """How many more people must approve before the challenger becomes the champion; 0 for any other decision."""
+        body = self.entry.body
+        return body["approvals_needed"] - len(body["approved_by"]) if body.get("decision") == "approve" else 0
 
-def name_challenger(version: str, *, at: datetime, ledger: Ledger, registry: ModelRegistry) -> Applied:
+
+def name_challenger(
+    version: str, *, case_file: str, authors: tuple[str, ...], at: datetime, ledger: Ledger, registry: ModelRegistry
+) -> Applied:
     """Let ``version`` of the release wait for a person's decision; it takes the place of a challenger that waits.
 
-    Doing it twice is doing it once.
+    Doing it twice is doing it once. Judged again, with another case file, it is named anew: approvals that were given
+    on the older evidence no longer count.
+
+    Args:
+        version: of the release.
+        case_file: the digest of the case file with which it was judged; the ledger holds that judging.
+        authors: who made it (``assets.authors``), and thus may not approve it; nobody where it came by itself.
+        at: when, with a time zone.
+        ledger: where it is recorded.
+        registry: where the alias moves.
 
     Raises:
         DecisionRefused: the gates did not say promote, parity was not shown, the version or a member is not
-            registered, or it has been decided on before.
+            registered, it was judged against another champion or with another case file, or it has been decided on.
         RegistryError: the registry cannot be reached; where the naming was recorded already, it says so.
         LedgerError: the ledger does not verify or cannot be written.
     """
     with ledger.transaction() as transaction:
-        standing, versions = _read_state(transaction, registry)
+        standing, versions = read_state(transaction, registry)
         entry = standing.named.get(version)
-        if standing.challenger != version or entry is None:
-            _refuse_if_decided(version, standing)
-            members = _require_passed(version, versions, registry)
-            body = {"version": version, "members": dict(members), "replaces": standing.challenger}
+        if standing.challenger != version or entry is None or entry.body.get("case_file") != case_file:
+            refuse_if_decided(version, standing)
+            members = require_passed(version, standing, versions, registry)
+            require_judged(version, case_file, standing)
+            body = {
+                "version": version,
+                "members": dict(members),
+                "replaces": standing.challenger if standing.challenger != version else None,
+                "case_file": case_file,
+                "authors": sorted(set(authors)),
+            }
             entry = transaction.append(CHALLENGER_NAMED, body, at=at)
     return _complete(entry, ledger, registry, now=at)
 
 
-def apply_decision(decision: Decision, *, ledger: Ledger, registry: ModelRegistry) -> Applied:
+def apply_decision(
+    decision: Decision,
+    *,
+    people: People,
+    ledger: Ledger,
+    registry: ModelRegistry,
+    case_files: Path,
+    taxonomy: Taxonomy | None,
+) -> Applied:
     """Record a decision, then move the aliases accordingly.
 
     The check and the record are one transaction: of two decisions at once the first wins, the other is refused. The
-    same decision again (kind, version, reviewer and note), as after a crash, finishes what the first began.
+    same decision again (kind, version, reviewer, note and gate), as after a crash, finishes what the first began.
+
+    Args:
+        decision: whose reviewer has shown who they are.
+        people: who may decide, and how many must approve.
+        ledger: where it is recorded.
+        registry: where the aliases move.
+        case_files: the folder of case files, by their digests.
+        taxonomy: today's, into which a challenger's labels must translate; None serves all but an approval.
 
     Raises:
-        DecisionRefused: the version is not what the decision takes it for, or its gates were not passed; says why.
+        NotAllowed: the reviewer is not one of ``people`` who may decide, or is an author of what they approve or waive.
+        DecisionRefused: the version is not what the decision takes it for, its gates were not passed, its case file or
+            files are not in order, or it must be judged again; says why.
+        CaseFileError: the case file is missing, or not what it was when the release was judged.
         RegistryError: the registry cannot be reached; where the decision was recorded already, it says so.
         LedgerError: the ledger does not verify or cannot be written.
     """
-    decision = _checked(decision)
+    person = require_decider(people.find(decision.reviewer))
+    decision = _checked(replace(decision, reviewer=person.name))
     with ledger.transaction() as transaction:
-        standing, versions = _read_state(transaction, registry)
+        standing, versions = read_state(transaction, registry)
         entry = standing.last
         if entry is None or not _is_same(entry, decision):
-            body = _CHECKS[decision.kind](decision, standing, versions, registry)
-            entry = transaction.append(DECISION, _describe(decision) | body, at=decision.at)
+            asked = Asked(
+                version=decision.version,
+                case_file=decision.case_file,
+                gate=decision.gate,
+                person=person,
+                people=people,
+                standing=standing,
+                versions=versions,
+                registry=registry,
+                case_files=case_files,
+                taxonomy=taxonomy,
+            )
+            entry = transaction.append(DECISION, _describe(decision) | CHECKS[decision.kind](asked), at=decision.at)
     return _complete(entry, ledger, registry, now=decision.at)
-
-
-def reconcile(ledger: Ledger, registry: ModelRegistry, *, now: datetime) -> list[str]:
-    """Make the registry's aliases what the ledger says: finish what a crash left, put back what a hand moved.
-
-    Holds the ledger's lock throughout, so that no decision falls between reading and moving.
-
-    Returns:
-        One line for each alias moved; empty where all agreed.
-
-    Raises:
-        LedgerError: the ledger does not verify against the anchors on the registered versions; nothing is moved.
-        RegistryError: the registry cannot be reached or lacks a version; call again.
-    """
-    with ledger.transaction() as transaction:
-        standing, versions = _read_state(transaction, registry)
-        moves = _move_aliases(standing, registry)
-        if standing.unsettled:
-            body = {"entry": standing.unsettled.number, "moves": moves}
-            transaction.append(ALIAS_MOVED, body, at=now)
-        elif moves:
-            transaction.append(ALIAS_PUT_RIGHT, {"moves": moves}, at=now)
-        head = transaction.entries()[-1:]
-    if head and standing.last:
-        _anchor(head[0], standing.last.body["version"], versions, registry)
-    cause = _describe_cause(standing)
-    return [f"{move['name']}@{move['alias']}: {move['found']} -> {move['put']} ({cause})" for move in moves]
 
 
 def _complete(entry: Entry, ledger: Ledger, registry: ModelRegistry, *, now: datetime) -> Applied:
@@ -138,57 +161,14 @@ def _complete(entry: Entry, ledger: Ledger, registry: ModelRegistry, *, now: dat
     return Applied(entry, read_standing(ledger.entries()), tuple(moves))
 
 
-def _read_state(transaction: LedgerTransaction, registry: ModelRegistry) -> tuple[Standing, dict[str, ModelVersion]]:
-    versions = {version.version: version for version in registry.versions(RELEASE)}
-    entries = transaction.entries()
-    check_anchors(entries, [found.tags[ANCHOR_TAG] for found in versions.values() if ANCHOR_TAG in found.tags])
-    return read_standing(entries), versions
-
-
-def _move_aliases(standing: Standing, registry: ModelRegistry) -> list[dict[str, str | None]]:
-    moves: list[dict[str, str | None]] = []
-    wanted_aliases = standing.wanted_aliases()
-    found = {name: registry.aliases(name) for name in {name for name, _ in wanted_aliases}}
-    for (name, alias), wanted in wanted_aliases.items():
-        current = found[name].get(alias)
-        if current == wanted:
-            continue
-        if wanted is None:
-            registry.remove_alias(name, alias)
-        else:
-            registry.set_alias(name, alias, wanted)
-        moves.append({"name": name, "alias": alias, "found": current, "put": wanted})
-    return moves
-
-
-def _anchor(head: Entry, version: str, versions: Mapping[str, ModelVersion], registry: ModelRegistry) -> None:
-    known = versions.get(version)
-    if known is not None and known.tags.get(ANCHOR_TAG) != head.anchor:
-        registry.tag(RELEASE, version, {ANCHOR_TAG: head.anchor})
-
-
-def _describe_cause(standing: Standing) -> str:
-    entry = standing.unsettled
-    if entry is None:
-        return "moved by hand, put right"
-    if entry.kind == CHALLENGER_NAMED:
-        return f"entry {entry.number}: version {entry.body['version']} passed its gates"
-    return f"entry {entry.number}: {entry.body['decision']} of {entry.body['version']} by {entry.body['reviewer']}"
-
-
 def _checked(decision: Decision) -> Decision:
     """Return ``decision`` in the form that is recorded: trimmed, and without halves of characters."""
-    reviewer, note = _whole(decision.reviewer).strip(), _whole(decision.note).strip()
-    if not 1 <= len(reviewer) <= REVIEWER_LENGTH or not reviewer.isprintable():
-        raise DecisionRefused(
-            f"a decision needs a reviewer's name of 1 to {REVIEWER_LENGTH} printable characters on one line, "
-            f"found {len(reviewer)} characters: give --reviewer NAME"
-        )
+    note = _whole(decision.note).strip()
     if len(note) > NOTE_LENGTH:
         raise DecisionRefused(
             f"a note holds up to {NOTE_LENGTH:,} characters, found {len(note):,}: shorten it, link to the rest"
         )
-    return replace(decision, reviewer=reviewer, note=note)
+    return replace(decision, note=note)
 
 
 def _whole(text: str) -> str:
@@ -196,122 +176,16 @@ def _whole(text: str) -> str:
 
 
 def _describe(decision: Decision) -> dict[str, Any]:
-    return {
+    about = {
         "decision": decision.kind,
         "version": decision.version,
         "reviewer": decision.reviewer,
         "note": decision.note,
     }
+    return about | ({"gate": decision.gate} if decision.kind == "waive" else {})
 
 
 def _is_same(entry: Entry, decision: Decision) -> bool:
-    return entry.kind == DECISION and _describe(decision).items() <= entry.body.items()
-
-
-def _check_approval(
-    decision: Decision, standing: Standing, versions: Mapping[str, ModelVersion], registry: ModelRegistry
-) -> dict[str, Any]:
-    if decision.version in versions and standing.challenger != decision.version:
-        _refuse_if_decided(decision.version, standing)
-    _require_passed(decision.version, versions, registry)
-    _require_challenger(decision.version, standing)
-    return {"champion_before": standing.champion, "champion_after": decision.version}
-
-
-def _check_rejection(
-    decision: Decision, standing: Standing, versions: Mapping[str, ModelVersion], registry: ModelRegistry
-) -> dict[str, Any]:
-    _require_registered(decision.version, versions)
-    if standing.challenger != decision.version:
-        _refuse_if_decided(decision.version, standing)
-    _require_challenger(decision.version, standing)
-    return {"champion_before": standing.champion, "champion_after": standing.champion}
-
-
-def _check_rollback(
-    decision: Decision, standing: Standing, versions: Mapping[str, ModelVersion], registry: ModelRegistry
-) -> dict[str, Any]:
-    if standing.champion != decision.version:
-        raise DecisionRefused(
-            f"version {decision.version} cannot be taken back: the champion is "
-            f"{_name(standing.champion)}{_by_whom(standing.decided.get(decision.version))}; look before you decide"
-        )
-    previous = standing.previous_champion
-    if previous is None:
-        raise DecisionRefused(
-            f"a rollback needs a champion before version {decision.version}, the ledger has none: "
-            "promote another version"
-        )
-    _require_registered(previous, versions)
-    _require_members(previous, standing.members(previous), registry)
-    return {"champion_before": standing.champion, "champion_after": previous}
-
-
-_Check = Callable[[Decision, Standing, Mapping[str, ModelVersion], ModelRegistry], dict[str, Any]]
-_CHECKS: Final[Mapping[str, _Check]] = {
-    "approve": _check_approval,
-    "reject": _check_rejection,
-    "rollback": _check_rollback,
-}
-
-
-def _require_challenger(version: str, standing: Standing) -> None:
-    if standing.challenger != version:
-        raise DecisionRefused(
-            f"version {version} is not the challenger ({_name(standing.challenger)} is): decide on that one"
-            if standing.challenger
-            else f"version {version} is not the challenger, none waits: run retrain_job to make one"
-        )
-
-
-def _refuse_if_decided(version: str, standing: Standing) -> None:
-    if earlier := standing.decided.get(version):
-        raise DecisionRefused(
-            f"version {version} has been decided on{_by_whom(earlier)}: "
-            "a version is decided on once; retrain for a new one"
-        )
-
-
-def _require_registered(version: str, versions: Mapping[str, ModelVersion]) -> ModelVersion:
-    if version not in versions:
-        raise DecisionRefused(
-            f"{RELEASE} has no version {version!r}, it has {', '.join(versions) or 'none'}: name one of those"
-        )
-    return versions[version]
-
-
-def _require_passed(version: str, versions: Mapping[str, ModelVersion], registry: ModelRegistry) -> Mapping[str, str]:
-    """Refuse a release whose gates or parity are not in order; return its members."""
-    found = _require_registered(version, versions)
-    if (verdict := found.tags.get(VERDICT_TAG)) != PROMOTE:
-        raise DecisionRefused(
-            f"{RELEASE} version {version} needs the gates to say {PROMOTE}, they said {verdict or 'nothing'}: "
-            "see its scorecard for what would pass them"
-        )
-    if (parity := found.tags.get(PARITY_TAG)) != PASSED:
-        raise DecisionRefused(
-            f"{RELEASE} version {version} needs the same answers after reloading, found {parity or 'no check'}: "
-            "run retrain_job again, which repeats the check"
-        )
-    members = json.loads(found.tags.get(MEMBERS_TAG, "{}"))
-    _require_members(version, members, registry)
-    return members
-
-
-def _require_members(version: str, members: Mapping[str, str], registry: ModelRegistry) -> None:
-    for name, member in members.items():
-        if member not in {known.version for known in registry.versions(name)}:
-            raise DecisionRefused(
-                f"{RELEASE} version {version} needs {name} version {member}, which is not registered: retrain"
-            )
-
-
-def _name(version: str | None) -> str:
-    return f"version {version}" if version else "none"
-
-
-def _by_whom(entry: Entry | None) -> str:
-    if entry is None:
-        return ""
-    body = entry.body
-    return f" ({body['decision']} by {body['reviewer']} at {entry.at:%Y-%m-%d %H:%M} UTC, entry {entry.number})"
+    if entry.kind != DECISION or decision.case_file not in ("", entry.body.get("case_file", "")):
+        return False
+    return _describe(decision).items() <= entry.body.items()

@@ -5,7 +5,7 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +17,7 @@ from labeling.errors import RegistryError
 from training.registry.mlflow_store import make_store
 from training.registry.registry import (
     FAILED,
+    FILES_TAG,
     KEY_TAG,
     PARITY_TAG,
     PASSED,
@@ -63,7 +64,7 @@ class MlflowRegistry:
     ) -> Registered:
         """See ``ModelRegistry.register``."""
         known = self.find(name, key=key)
-        made = known or self._register_new(name, package, run, tags={**tags, KEY_TAG: key})
+        made = known or self._register_new(name, package, run, tags={**tags, KEY_TAG: key, FILES_TAG: _count(package)})
         parity = None
         if made.tags.get(PARITY_TAG) != PASSED:
             parity = self._check_parity(made, package)
@@ -114,6 +115,28 @@ class MlflowRegistry:
         """See ``ModelRegistry.record``."""
         with _readable_errors(f"the run of {version.name} version {version.version}"):
             self._log(version.run_id, metrics=metrics, curves={}, params={}, documents=documents)
+
+    def require_files(self, name: str, version: str) -> None:
+        """See ``ModelRegistry.require_files``; a version that an older cxloop registered needs only some files."""
+        with _readable_errors(f"the files of {name} version {version}"):
+            needed = self._client.get_model_version(name, version).tags.get(FILES_TAG, "")
+            uri = self._client.get_model_version_download_uri(name, version)
+            sizes = self._list_sizes(uri, "artifacts")
+        found = _describe_files(sizes)
+        if not sizes or (needed and needed != found):
+            raise RegistryError(
+                f"the files of {name} version {version} are needed ({needed or 'some'}), found {found}: "
+                "they are gone or damaged; restore the artifact folder"
+            )
+
+    def _list_sizes(self, uri: str, folder: str) -> list[int]:
+        """Return the bytes of every file under ``folder`` of the model at ``uri``."""
+        listed = _load_mlflow().artifacts.list_artifacts(f"{uri}/{folder}", tracking_uri=self.tracking_uri)
+        sizes: list[int] = []
+        for each in listed:
+            name = f"{folder}/{Path(each.path).name}"
+            sizes += self._list_sizes(uri, name) if each.is_dir else [int(each.file_size or 0)]
+        return sizes
 
     def download(self, name: str, version: str) -> Path:
         """See ``ModelRegistry.download``; a local store's own folder, else a copy in a temporary one."""
@@ -309,6 +332,14 @@ def _signature(answers: "pd.DataFrame") -> Any:
     from mlflow.types import ColSpec, Schema
 
     return ModelSignature(Schema([ColSpec("string")]), infer_signature(answers).inputs)
+
+
+def _count(package: ModelPackage) -> str:
+    return _describe_files([path.stat().st_size for path in package.folder.rglob("*") if path.is_file()])
+
+
+def _describe_files(sizes: Sequence[int]) -> str:
+    return f"{len(sizes)} files, {sum(sizes)} bytes"
 
 
 def _pin(distributions: tuple[str, ...]) -> list[str]:

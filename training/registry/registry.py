@@ -24,6 +24,12 @@ ANCHOR_TAG: Final = "cxloop.ledger_anchor"
 MEMBERS_TAG: Final = "cxloop.members"
 """The tag of a release that names its members, as JSON ``{registered name: version}``."""
 
+CASE_FILE_TAG: Final = "cxloop.case_file"
+"""The tag of a release that names the case file it was last judged with, by its digest."""
+
+FILES_TAG: Final = "cxloop.files"
+"""The tag that says how many files were registered, and their bytes together: ``12 files, 91234567 bytes``."""
+
 RELEASE: Final = "cxloop-triage"
 """The registered name of the release."""
 
@@ -180,6 +186,14 @@ class ModelRegistry(Protocol):
 
     def record(self, version: ModelVersion, *, metrics: Mapping[str, float], documents: Mapping[str, str]) -> None:
         """Add figures and documents to the run behind ``version``."""
+        ...
+
+    def require_files(self, name: str, version: str) -> None:
+        """Check, without fetching them, that the files that were registered are there.
+
+        Raises:
+            RegistryError: some are missing or shorter than they were.
+        """
         ...
 
     def download(self, name: str, version: str) -> Path:

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from training.registry.ledger import Entry
 from training.registry.registry import RELEASE
 
 CHALLENGER_NAMED: Final = "challenger_named"
 DECISION: Final = "decision"
+JUDGED: Final = "judged"
 ALIAS_MOVED: Final = "alias_moved"
 ALIAS_PUT_RIGHT: Final = "alias_put_right"
 
@@ -23,8 +24,12 @@ class Standing:
             one away.
         challenger: the version that waits for a decision, None where none does.
         champion_since: when the live champion was decided on, None where there is none.
-        decided: version to the newest decision that was about it.
-        named: version to the entry that made it challenger.
+        decided: version to the newest decision that settled it: approved with all approvals, rejected or taken back.
+        named: version to the newest entry that made it challenger.
+        judged: version to the newest entry that says what its gates said.
+        approvals: the approvals of the challenger that waits, since it was last named.
+        asked: version to the newest wish for more evidence on it.
+        waived: the waivers, oldest first.
         unsettled: the newest naming or decision whose aliases are not yet known to have moved.
         last: the newest naming or decision.
     """
@@ -34,6 +39,10 @@ class Standing:
     champion_since: datetime | None = None
     decided: Mapping[str, Entry] = field(default_factory=dict)
     named: Mapping[str, Entry] = field(default_factory=dict)
+    judged: Mapping[str, Entry] = field(default_factory=dict)
+    approvals: tuple[Entry, ...] = ()
+    asked: Mapping[str, Entry] = field(default_factory=dict)
+    waived: tuple[Entry, ...] = ()
     unsettled: Entry | None = None
     last: Entry | None = None
 
@@ -63,28 +72,66 @@ class Standing:
 
 def read_standing(entries: Iterable[Entry]) -> Standing:
     """Add up ``entries``, oldest first; kinds that say nothing of releases are passed over."""
-    champions: list[str] = []
-    state: dict[str, Any] = {}
-    decided: dict[str, Entry] = {}
-    named: dict[str, Entry] = {}
+    sum_ = _Sum()
     for entry in entries:
-        if entry.kind == CHALLENGER_NAMED:
-            named[entry.body["version"]] = entry
-            state |= {"challenger": entry.body["version"], "unsettled": entry, "last": entry}
+        sum_.add(entry)
+    return Standing(**{**vars(sum_), "champions": tuple(sum_.champions), "approvals": tuple(sum_.approvals)})
+
+
+@dataclass
+class _Sum:
+    """What the entries so far add up to; the fields are those of ``Standing``."""
+
+    champions: list[str] = field(default_factory=list)
+    challenger: str | None = None
+    champion_since: datetime | None = None
+    decided: dict[str, Entry] = field(default_factory=dict)
+    named: dict[str, Entry] = field(default_factory=dict)
+    judged: dict[str, Entry] = field(default_factory=dict)
+    approvals: list[Entry] = field(default_factory=list)
+    asked: dict[str, Entry] = field(default_factory=dict)
+    waived: tuple[Entry, ...] = ()
+    unsettled: Entry | None = None
+    last: Entry | None = None
+
+    def add(self, entry: Entry) -> None:
+        if entry.kind == JUDGED:
+            self.judged[entry.body["version"]] = entry
+        elif entry.kind == CHALLENGER_NAMED:
+            self.named[entry.body["version"]] = entry
+            self.challenger, self.approvals = entry.body["version"], []
+            self.unsettled = self.last = entry
         elif entry.kind == DECISION:
-            decided[entry.body["version"]] = entry
-            state |= _after(entry, champions, state.get("challenger")) | {"unsettled": entry, "last": entry}
+            self._decide(entry)
+            self.unsettled = self.last = entry
         elif entry.kind == ALIAS_MOVED:
-            state["unsettled"] = None
-    return Standing(champions=tuple(champions), decided=decided, named=named, **state)
+            self.unsettled = None
+
+    def _decide(self, entry: Entry) -> None:
+        kind, version = entry.body["decision"], entry.body["version"]
+        if kind == "approve":
+            self.approvals.append(entry)
+        elif kind == "more_evidence":
+            self.asked[version] = entry
+        elif kind == "waive":
+            self.waived = (*self.waived, entry)
+        if is_settling(entry):
+            self.decided[version] = entry
+            self._move(kind, version, entry.at)
+
+    def _move(self, kind: str, version: str, at: datetime) -> None:
+        if kind == "rollback":
+            self.champions.pop()
+        else:
+            self.challenger, self.approvals = None, []
+        if kind == "approve":
+            self.champions.append(version)
+        if kind != "reject":
+            self.champion_since = at
 
 
-def _after(entry: Entry, champions: list[str], challenger: str | None) -> dict[str, Any]:
-    """Apply one decision to ``champions`` in place; return what else it changes."""
-    if entry.body["decision"] == "reject":
-        return {"challenger": None}
-    if entry.body["decision"] == "approve":
-        champions.append(entry.body["version"])
-        return {"challenger": None, "champion_since": entry.at}
-    champions.pop()
-    return {"challenger": challenger, "champion_since": entry.at}
+def is_settling(entry: Entry) -> bool:
+    """Say whether a decision settles its version; an approval does where it was the last that was needed."""
+    body = entry.body
+    is_last_approval = body["decision"] == "approve" and body["champion_after"] == body["version"]
+    return is_last_approval or body["decision"] in ("reject", "rollback")

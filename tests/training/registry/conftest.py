@@ -2,8 +2,7 @@ import shutil
 
 import pytest
 
-from tests.training.registry.record import Record, copy_record, make_record, open_registry
-from tests.training.registry.stage import Stage, open_stage
+from tests.training.registry.stage import Stage, add_release, open_stage
 
 
 @pytest.fixture
@@ -19,11 +18,15 @@ def made_record(migrated_mlflow, tmp_path_factory):
     folder = tmp_path_factory.mktemp("record")
     (folder / "mlflow").mkdir()
     shutil.copy(migrated_mlflow, folder / "mlflow" / "mlflow.db")
-    make_record(folder, open_registry(folder))
+    stage = open_stage(folder)
+    stage.promote(add_release(stage.registry))
+    stage.judge(add_release(stage.registry), "hold")
+    stage.name(add_release(stage.registry))
     return folder
 
 
 @pytest.fixture
-def record(made_record, tmp_path) -> Record:
+def record(made_record, tmp_path) -> Stage:
     """A champion (version 1), a release on hold (2) and a challenger that waits (3), with their case files."""
-    return copy_record(made_record, tmp_path / "record")
+    shutil.copytree(made_record, tmp_path / "record")
+    return open_stage(tmp_path / "record")

@@ -7,6 +7,7 @@ from hashlib import sha256
 import pytest
 
 from labeling.errors import RegistryError
+from tests.training.registry.stage import NOW
 from training.registry.audit import verify
 from training.registry.audit_export import AuditFailed, export_record
 from training.registry.ledger import Ledger
@@ -51,7 +52,7 @@ def forge(record, entries):
 def test_a_record_that_nobody_touched_verifies(record, check):
     audit = verify(record.ledger, record.registry, record.case_files)
     assert audit.faults == ()
-    assert (audit.entries, audit.witnesses, len(audit.case_files), audit.files) == (9, 11, 3, 15)
+    assert (audit.entries, audit.witnesses, len(audit.case_files), audit.files) == (9, 12, 3, 6)
     assert audit.head == record.ledger.head().digest
     assert audit.anchors[f"{RELEASE} version 3"] == record.ledger.head().anchor
     assert check() == {}
@@ -90,16 +91,16 @@ def test_entries_cut_and_reordered_are_told(record, check):
 
 
 def test_all_faults_are_told_not_the_first_alone(record, check):
-    rewrite(record, "UPDATE entries SET entry = 'torn' WHERE number IN (2, 6)")
-    digest = record.ledger.rows()[0][1].split('"case_file":"')[1][:64]
-    (record.case_files / digest / "gates.json").write_text("[]")
-    (record.case_files / digest / "model_card.md").unlink()
+    one, two = (entry.body["case_file"] for entry in record.ledger.entries("judged")[:2])
+    rewrite(record, "UPDATE entries SET entry = 'torn' WHERE number IN (2, 5)")
+    (record.case_files / one / "gates.json").write_text("{}")
+    (record.case_files / two / "gates.json").unlink()
     record.registry.tag(RELEASE, "2", {ANCHOR_TAG: "nonsense"})
     told = check()
-    for place in ("ledger entry 2", "ledger entry 6", f"{RELEASE} version 2"):
+    for place in ("ledger entry 2", "ledger entry 5", f"{RELEASE} version 2"):
         assert place in told
-    assert told[f"case file {digest[:12]}, gates.json"] == "was changed"
-    assert "is missing" in told[f"case file {digest[:12]}, model_card.md"]
+    assert told[f"case file {one[:12]}, gates.json"] == "was changed"
+    assert "is missing" in told[f"case file {two[:12]}, gates.json"]
 
 
 def test_a_cut_tail_shows_in_the_head_file_and_in_the_registry_each_alone(record, check):
@@ -117,7 +118,7 @@ def test_a_ledger_rewritten_as_a_whole_shows_by_the_registry_alone(record, check
     entries[3].body["reviewer"] = "eve"
     record.ledger.head_file.path.unlink()
     forge(record, entries)
-    assert set(check()) == {f"{RELEASE} version 1", f"{RELEASE} version 3"}
+    assert set(check()) == {f"{RELEASE} version {version}" for version in (1, 2, 3)}
 
 
 def test_who_rewrites_the_registry_too_is_shown_by_an_export_kept_elsewhere(record, check, tmp_path):
@@ -126,7 +127,7 @@ def test_who_rewrites_the_registry_too_is_shown_by_an_export_kept_elsewhere(reco
     entries[3].body["reviewer"] = "eve"
     record.ledger.head_file.path.unlink()
     forge(record, entries)
-    for version, entry in (("1", 5), ("3", 9)):
+    for version, entry in (("1", 5), ("2", 6), ("3", 9)):
         record.registry.tag(RELEASE, version, {ANCHOR_TAG: record.ledger.entries()[entry - 1].anchor})
     assert check() == {}, "who holds both stores can make all of it anew"
     assert list(check(earlier=tmp_path / "kept.zip")) == [f"kept.zip line {number}" for number in range(4, 10)]
@@ -144,17 +145,16 @@ def test_a_head_file_removed_or_changed_is_told(record, check):
 
 def test_files_swapped_added_and_replaced_by_links_are_told(record, check, tmp_path):
     one, two = sorted(path for path in record.case_files.iterdir())[:2]
-    for name in ("case.json", "recipes/intent.yaml"):
-        first, second = (one / name).read_bytes(), (two / name).read_bytes()
-        (one / name).write_bytes(second)
-        (two / name).write_bytes(first)
-    (one / "answers" / "more.json").write_text("[]")
+    first, second = (one / "case.json").read_bytes(), (two / "case.json").read_bytes()
+    (one / "case.json").write_bytes(second)
+    (two / "case.json").write_bytes(first)
+    (one / "more.json").write_text("[]")
     (one / "empty").mkdir()
     (two / "gates.json").rename(tmp_path / "gates.json")
     (two / "gates.json").symlink_to(tmp_path / "gates.json")
     told = check()
     assert "not the case file's name" in told[f"case file {one.name[:12]}, case.json"]
-    assert "was added" in told[f"case file {one.name[:12]}, answers/more.json"]
+    assert "was added" in told[f"case file {one.name[:12]}, more.json"]
     assert "was added" in told[f"case file {one.name[:12]}, empty/"]
     assert "is a link" in told[f"case file {two.name[:12]}, gates.json"]
 
@@ -171,8 +171,9 @@ def test_a_case_file_removed_is_told_and_one_that_nobody_names_is_no_fault(recor
 
 def test_a_case_file_that_contradicts_its_entry_or_is_named_by_a_path_is_told(record, check):
     digest = record.ledger.entries("judged")[1].body["case_file"]
-    record.append("judged", version="2", case_file=digest, verdict="promote")
-    record.append("judged", version="2", case_file="../../etc", verdict="hold")
+    for case_file, verdict in ((digest, "promote"), ("../../etc", "hold")):
+        body = {"version": "2", "case_file": case_file, "verdict": verdict, "champion": "1", "test": None}
+        record.ledger.append("judged", body, at=NOW)
     told = check()
     assert "another verdict than ledger entry 10" in told[f"case file {digest[:12]}"]
     assert "no digest" in told["ledger entry 11"]
@@ -205,7 +206,7 @@ def test_an_export_is_whole_the_same_every_time_and_only_of_what_verifies(record
         export_record(record.ledger, record.registry, record.case_files, path)
     assert len({sha256(path.read_bytes()).hexdigest() for path in zips}) == 1
     with zipfile.ZipFile(zips[0]) as packed:
-        assert len(packed.namelist()) == 4 + 15
+        assert len(packed.namelist()) == 4 + 6
     (record.case_files / record.ledger.entries()[0].body["case_file"] / "gates.json").unlink()
     with pytest.raises(AuditFailed, match="found 1 faults"):
         export_record(record.ledger, record.registry, record.case_files, tmp_path / "three.zip")

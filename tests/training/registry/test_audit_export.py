@@ -80,6 +80,6 @@ def test_the_steps_fail_where_something_was_changed(files):
     assert not step_2_ledger({**files, "ledger.jsonl": b"\n".join([*lines[:3], *lines[4:]])})
     assert not step_2_ledger({**files, "ledger.jsonl": files["ledger.jsonl"].replace(b'"ana"', b'"eve"')})
     assert not step_3_anchors({**files, "ledger.jsonl": b"\n".join(lines[:-1])})
-    assert not step_4_case_files({**files, case: b"[]"})
+    assert not step_4_case_files({**files, case: b"{}"})
     assert not step_4_case_files({**files, case.replace("gates", "more"): b"[]"})
     assert not step_5_earlier({**files, "ledger.jsonl": b"\n".join(lines[:-1])}, files)

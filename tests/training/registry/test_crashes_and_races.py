@@ -123,7 +123,7 @@ def test_what_a_kill_left_half_done_is_finished_by_reconcile(stage, tmp_path):
             break
     assert stage.aliases() == {"challenger": version}
     told = reconcile(stage.ledger, stage.registry, now=NOW)
-    assert f"{RELEASE}@champion: None -> {version} (entry 3: approve of {version} by ana)" in told
+    assert f"{RELEASE}@champion: None -> {version} (entry 4: approve of {version} by ana)" in told
     assert stage.aliases() == {"champion": version}
 
 

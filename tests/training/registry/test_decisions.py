@@ -6,7 +6,7 @@ from labeling.errors import DecisionRefused, LedgerError, RegistryError
 from tests.training.registry.stage import NOW, add_release, decide
 from training.registry.decisions import reconcile
 from training.registry.registry import ANCHOR_TAG, MEMBERS_TAG, PARITY_TAG, RELEASE, VERDICT_TAG
-from training.registry.standing import ALIAS_MOVED, ALIAS_PUT_RIGHT, CHALLENGER_NAMED, DECISION, read_standing
+from training.registry.standing import ALIAS_MOVED, ALIAS_PUT_RIGHT, CHALLENGER_NAMED, DECISION, JUDGED, read_standing
 
 
 def kinds(stage):
@@ -34,6 +34,9 @@ def test_the_way_of_a_release_from_named_to_rolled_back(stage):
         "version": two,
         "reviewer": "ben",
         "note": "better on refunds",
+        "case_file": stage.ledger.entries(CHALLENGER_NAMED)[-1].body["case_file"],
+        "approved_by": ["ben"],
+        "approvals_needed": 1,
         "champion_before": one,
         "champion_after": two,
     }
@@ -44,7 +47,7 @@ def test_the_way_of_a_release_from_named_to_rolled_back(stage):
     assert stage.aliases() == {"champion": one}
     assert stage.registry.aliases("cxloop-intent") == {"champion": "1"}
     assert back.standing.champions == (one,)
-    assert kinds(stage) == [CHALLENGER_NAMED, ALIAS_MOVED, DECISION, ALIAS_MOVED] * 2 + [DECISION, ALIAS_MOVED]
+    assert kinds(stage) == [JUDGED, CHALLENGER_NAMED, ALIAS_MOVED, DECISION, ALIAS_MOVED] * 2 + [DECISION, ALIAS_MOVED]
 
 
 def test_rollback_follows_the_ledger_and_not_the_numbers(stage):
@@ -108,7 +111,7 @@ def test_a_release_that_did_not_pass_is_refused(stage, tags, complaint):
     stage.registry.set_alias(RELEASE, "challenger", version)
     with pytest.raises(DecisionRefused, match=complaint):
         stage.apply(decide("approve", version))
-    assert stage.ledger.entries() == []
+    assert set(kinds(stage)) <= {JUDGED}
 
 
 def test_a_verdict_changed_after_the_naming_is_noticed(stage):
@@ -164,15 +167,6 @@ def test_naming_the_same_challenger_again_changes_nothing(stage):
     entries = stage.ledger.entries()
     assert stage.name(version).entry == first.entry
     assert stage.ledger.entries() == entries
-
-
-@pytest.mark.parametrize("reviewer", ["", "  ", "x" * 81, "ana\nben", "ana\x1b[31m"])
-def test_a_reviewer_needs_a_name(stage, reviewer):
-    version = add_release(stage.registry)
-    stage.name(version)
-    with pytest.raises(DecisionRefused, match="reviewer's name of 1 to 80"):
-        stage.apply(decide("approve", version, reviewer=reviewer))
-    assert stage.aliases() == {"challenger": version}
 
 
 def test_a_note_is_any_text_within_its_length(stage):
@@ -269,7 +263,7 @@ def test_a_registry_that_goes_down_after_the_decision_says_that_it_is_recorded(s
     version = add_release(stage.registry)
     stage.name(version)
     real, stage.registry = stage.registry, _Failing(stage.registry, lambda name: name == "set_alias")
-    with pytest.raises(RegistryError, match="ledger entry 3 is recorded, but the aliases could not be moved"):
+    with pytest.raises(RegistryError, match="ledger entry 4 is recorded, but the aliases could not be moved"):
         stage.apply(decide("approve", version))
     assert real.aliases(RELEASE) == {"challenger": version}
     stage.registry = real

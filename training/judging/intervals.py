@@ -1,0 +1,38 @@
+"""Shares with their intervals."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+CONFIDENCE: Final = 0.95
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of ``cases`` with its 95% Wilson interval, all in [0, 1]."""
+
+    cases: int
+    value: float
+    low: float
+    high: float
+
+
+def wilson_interval(found: int, cases: int) -> tuple[float, float]:
+    """Return the ends of the 95% interval of a share (Wilson, 1927), within [0, 1]; all of it where there are no cases.
+
+    Args:
+        found: how many of the cases, in [0, cases].
+        cases: >= 0.
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    if not cases:
+        return 0.0, 1.0
+    low, high = np.asarray(proportion_confint(found, cases, alpha=1 - CONFIDENCE, method="wilson"), dtype=np.float64)
+    return float(low), float(high)
+
+
+def measure_rate(found: int, cases: int, *, least: int = 1) -> Rate | None:
+    """Return the share ``found`` of ``cases``; None where there are fewer than ``least`` (>= 1)."""
+    return Rate(cases, found / cases, *wilson_interval(found, cases)) if cases >= least else None
