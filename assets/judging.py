@@ -12,19 +12,12 @@ from assets.measuring import Measured, measure_panel
 from assets.panel import Panel, Reading, open_panel
 from assets.resources import Loop
 from assets.training import settled_labels
-<<<<<<< HEAD
 from labeling.digests import digest
 from serving.release import Release
 from training.features import digest_text
 from training.judging.answers import DIMENSIONS, MODELS, has_model, is_same_model, pair_answers
 from training.judging.case_file import CaseFile
 from training.judging.disagreements import DisagreementSample
-=======
-from labeling import tables as t
-from labeling.sources.redaction import redact_texts
-from serving.release import Release, open_champion
-from training.judging.answers import DIMENSIONS, has_model, pair_answers, read_answers
->>>>>>> gates6
 from training.judging.evidence import Evidence, Request
 from training.judging.gates import GateResult, Verdict, join_verdicts
 from training.judging.judge import judge
@@ -179,7 +172,6 @@ def _count_changed(frames: Iterable[pl.DataFrame]) -> int:
 
 
 def _judge_tasks(
-<<<<<<< HEAD
     loop: Loop, judging: Judging, test: _Test, measured: Measured, *, alpha: float, entries: Sequence[Entry]
 ) -> Verdict:
     policy, verdicts = loop.settings.gates, {}
@@ -196,27 +188,6 @@ def _judge_tasks(
             parity=judging.version.tags.get(PARITY_TAG) == PASSED,
             new_labels=measured.new_labels.get(task, frozenset()),
             waivers=read_waivers(entries, judging.version.version, task),
-=======
-    loop: Loop, frames: Mapping[str, pl.DataFrame], new: Mapping[str, frozenset[str]], asked: Asked
-) -> dict[str, Verdict]:
-    """Judge each task; where one that is better is enough, those that changed share the look's level."""
-    policy = loop.settings.gates
-    changed = sum(has_model(frame, "champion") and not read_answers(frame).is_same() for frame in frames.values())
-    alpha = spend_alpha(policy.alpha, asked.look, tasks=max(1, changed) if asked.request == "improve" else 1)
-    return {
-        task: judge(
-            frame,
-            Evidence(
-                task=task,
-                alpha=alpha,
-                request=asked.request,
-                personal_data=_count_personal_data(loop, loop.settings.taxonomy.task(task).label_names),
-                parity=asked.parity,
-                new_labels=new[task],
-            ),
-            policy,
-            rng=np.random.default_rng(0),
->>>>>>> gates6
         )
         verdicts[task] = judge(frame, evidence, policy, rng=np.random.default_rng(_CHANCE))
     return join_verdicts(verdicts)

@@ -49,7 +49,9 @@ def measure_panel(loop: Loop, panel: Panel, *, rng: np.random.Generator) -> Meas
     """
     newest = _read_newest(loop)
     labels = {task: panel.challenger.scorers[task].about.labels for task in panel.challenger.tasks}
-    found = find_personal_data({f"{task}.txt": "\n".join(names) for task, names in labels.items()}, loop.settings.redaction)
+    found = find_personal_data(
+        {f"{task}.md": "\n".join(names) for task, names in labels.items()}, loop.settings.redaction
+    )
     return Measured(
         _time(panel, newest["text"].to_list()[:_TIMED]),
         _measure_behaviour(panel, newest, rng),
@@ -60,7 +62,9 @@ def measure_panel(loop: Loop, panel: Panel, *, rng: np.random.Generator) -> Meas
 
 def _read_newest(loop: Loop) -> pl.DataFrame:
     texts = loop.tables.read(t.INTERACTIONS, columns=["interaction_id", "occurred_at", "text", "language"])
-    return texts.filter(pl.col("text").str.strip_chars() != "").sort("occurred_at", "interaction_id").tail(_PERTURBED * 5)
+    return (
+        texts.filter(pl.col("text").str.strip_chars() != "").sort("occurred_at", "interaction_id").tail(_PERTURBED * 5)
+    )
 
 
 def _known(panel: Panel, task: str) -> frozenset[str]:

@@ -176,7 +176,7 @@ SECTIONS: Final[dict[str, type[Config]]] = {
 """The files of a home's configs folder and what each is read as; ``recipes/*.yaml`` come beside them."""
 
 _NEWER: Final = frozenset({"notices.yaml", REVIEWERS})
-"""Files that homes made by an older cxloop lack; without them, the defaults hold."""
+"""Files that homes made by an older cxloop lack; without them nobody is told, and nobody may decide."""
 
 
 @dataclass

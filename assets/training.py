@@ -85,7 +85,17 @@ def settled_labels(loop: Loop, task: str, *, lot: str, part: str | None = None) 
     Labels that were settled under an older taxonomy come as they are called now; retired ones are left out, and so is
     what silence alone says: it repeats the model's own answer. Test cases that are used up count as the open lot's.
     """
-    columns = ["interaction_id", "conversation_id", "occurred_at", "lot", "part", "text", "language", "channel", "segment"]
+    columns = [
+        "interaction_id",
+        "conversation_id",
+        "occurred_at",
+        "lot",
+        "part",
+        "text",
+        "language",
+        "channel",
+        "segment",
+    ]
     stored = loop.tables.read(t.INTERACTIONS, columns=columns, where=_may_be_of(lot, part))
     where = pl.col("lot") == lot
     texts = release_used(stored, loop).filter(where if part is None else where & (pl.col("part") == part))

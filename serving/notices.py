@@ -11,10 +11,10 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, model_validator
 
 from labeling.config import Config
-from training.registry.alarm import ALARM, JUDGED, Finding
+from training.registry.alarm import ALARM, Finding
 from training.registry.ledger import Entry
 from training.registry.registry import PROMOTE, RELEASE
-from training.registry.standing import ALIAS_PUT_RIGHT, CHALLENGER_NAMED, DECISION
+from training.registry.standing import ALIAS_PUT_RIGHT, CHALLENGER_NAMED, DECISION, JUDGED
 
 NoticeKind = Literal["challenger_waits", "gate_failed", "champion_changed", "alias_tampered"]
 KINDS: Final[tuple[NoticeKind, ...]] = ("challenger_waits", "gate_failed", "champion_changed", "alias_tampered")

@@ -93,7 +93,9 @@ class Release:
 
     def step_aside(self, texts: Sequence[str], own: Mapping[str, Scores]) -> list[str]:
         """Return for each of n texts why to step aside ("" where the answer is kept); ``own`` is ``score`` of them."""
-        return self._reasons(texts, own, {task: self._in_labels_of_today(task, one).frame() for task, one in own.items()})
+        return self._reasons(
+            texts, own, {task: self._in_labels_of_today(task, one).frame() for task, one in own.items()}
+        )
 
     def answer(self, texts: Sequence[str], on_progress: "Progress | None" = None) -> pl.DataFrame:
         """Answer every task for each of n texts, and decide whether to step aside.

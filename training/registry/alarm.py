@@ -15,6 +15,7 @@ from typing import Final
 from training.registry.ledger import Entry, Ledger, LedgerTransaction
 from training.registry.registry import (
     ANCHOR_TAG,
+    CASE_FILE_TAG,
     MEMBERS_TAG,
     PARITY_TAG,
     PASSED,
@@ -24,13 +25,11 @@ from training.registry.registry import (
     ModelRegistry,
     ModelVersion,
 )
-from training.registry.standing import ALIAS_MOVED, CHALLENGER_NAMED, DECISION, Standing, read_standing
+from training.registry.standing import ALIAS_MOVED, CHALLENGER_NAMED, DECISION, JUDGED, Standing, read_standing
 
 ALARM: Final = "alarm"
 ALARM_OVER: Final = "alarm_over"
 TAG_PUT_RIGHT: Final = "tag_put_right"
-JUDGED: Final = "judged"
-CASE_FILE_TAG: Final = "cxloop.case_file"
 PAUSE_SECONDS: Final = 3.0
 """How long after the first look the second comes: an entry and its tags cannot be written in one transaction."""
 
@@ -96,7 +95,7 @@ def find_moved(entries: list[Entry], registry: ModelRegistry) -> list[Finding]:
     if not wanted and standing.last is None:
         return []
     versions = {version.version: version for version in registry.versions(RELEASE)}
-    return [*_find_aliases(standing, registry), *_find_tags(entries, wanted, versions)]
+    return [*_find_aliases(standing, registry, versions), *_find_tags(entries, wanted, versions)]
 
 
 def look_twice(ledger: Ledger, registry: ModelRegistry, *, pause: float = PAUSE_SECONDS) -> list[Finding]:
@@ -178,14 +177,23 @@ def read_alarm(entries: list[Entry]) -> list[Finding]:
     return [Finding(**found) for found in newest.body["findings"]] if newest else []
 
 
-def _find_aliases(standing: Standing, registry: ModelRegistry) -> Iterator[Finding]:
+def _find_aliases(
+    standing: Standing, registry: ModelRegistry, versions: Mapping[str, ModelVersion]
+) -> Iterator[Finding]:
+    """Yield aliases that are elsewhere; where the version that one belongs to is gone, that version, once."""
     if standing.last is None or standing.unsettled:
         return
     wanted = standing.wanted_aliases()
     found = {name: registry.aliases(name) for name in {name for name, _ in wanted}}
     for (name, alias), version in wanted.items():
-        if (current := found[name].get(alias)) != version:
+        current = found[name].get(alias)
+        if current == version:
+            continue
+        known = versions if name == RELEASE else {each.version for each in registry.versions(name)}
+        if version is None or version in known:
             yield Finding(name, None, f"alias {alias}", current, version)
+        elif name != RELEASE:
+            yield Finding(name, version, _VERSION, None, version)
 
 
 def _find_tags(
@@ -232,10 +240,15 @@ def _wanted_tags(entries: list[Entry]) -> dict[str, dict[str, str]]:
 
 
 def _wanted_anchors(entries: list[Entry]) -> dict[str, Entry]:
-    """Return version to the newest entry that its anchor must know: what settled its last naming or decision."""
+    """Return version to the newest entry that its anchor must know: its judging, or what settled its last decision."""
     about = {entry.number: entry.body["version"] for entry in entries if entry.kind in {CHALLENGER_NAMED, DECISION}}
-    settled = [entry for entry in entries if entry.kind == ALIAS_MOVED and entry.body["entry"] in about]
-    return {about[entry.body["entry"]]: entry for entry in settled}
+    due: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.kind == JUDGED:
+            due[entry.body["version"]] = entry
+        elif entry.kind == ALIAS_MOVED and entry.body["entry"] in about:
+            due[about[entry.body["entry"]]] = entry
+    return due
 
 
 def _anchor_head(entries: list[Entry], registry: ModelRegistry) -> None:

@@ -17,15 +17,13 @@ from typing import Any, Final
 
 from labeling.digests import canonical_json
 from labeling.errors import LedgerError, RegistryError
+from training.judging.case_file import DESCRIPTION
 from training.registry.alarm import PAUSE_SECONDS, look_twice
 from training.registry.ledger import GENESIS, Entry, Ledger
 from training.registry.registry import ANCHOR_TAG, RELEASE, ModelRegistry
 
 LEDGER_FILE: Final = "ledger.jsonl"
 """The ledger in an export: one entry a line, each the exact bytes that its digest is of."""
-
-CASE: Final = "case.json"
-"""The file of a case file that lists all others; its digest is the case file's name."""
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _ANCHOR: Final = re.compile(r"[1-9][0-9]*:[0-9a-f]{64}")
@@ -245,23 +243,25 @@ def check_case_file(folder: Path, naming: Iterable[Entry] = ()) -> tuple[list[Fa
     there = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
     present = {name for name, path in there.items() if path.is_symlink() or not path.is_dir()}
     try:
-        raw = _read(folder / CASE)
+        raw = _read(folder / DESCRIPTION)
     except OSError:
-        return [Fault(f"{where}, {CASE}", "is missing: nothing says what belongs to this case file")], len(present)
+        return [Fault(f"{where}, {DESCRIPTION}", "is missing: nothing says what belongs to this case file")], len(
+            present
+        )
     faults = []
     if sha256(raw).hexdigest() != folder.name:
-        faults.append(Fault(f"{where}, {CASE}", "was changed: its digest is not the case file's name"))
+        faults.append(Fault(f"{where}, {DESCRIPTION}", "was changed: its digest is not the case file's name"))
     case = _parse(raw)
     listed = case.get("files") if isinstance(case, dict) else None
     if not isinstance(listed, dict):
-        return [*faults, Fault(f"{where}, {CASE}", "lists no files")], len(present)
+        return [*faults, Fault(f"{where}, {DESCRIPTION}", "lists no files")], len(present)
     faults += [Fault(where, what) for entry in naming for what in _contradictions(entry, case)]
     for name, digest in sorted(listed.items()):
         if name not in present:
             faults.append(Fault(f"{where}, {name}", "is missing: it was removed or moved"))
         elif (found := _digest(there[name])) != digest:
             faults.append(Fault(f"{where}, {name}", "was changed" if found else "is a link, or cannot be read"))
-    for name in sorted(present - listed.keys() - {CASE}):
+    for name in sorted(present - listed.keys() - {DESCRIPTION}):
         faults.append(Fault(f"{where}, {name}", "was added: case.json does not list it"))
     needed = {parent.as_posix() for name in listed for parent in Path(name).parents}
     for name in sorted(there.keys() - present - needed):
