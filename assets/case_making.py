@@ -117,13 +117,12 @@ def _task_evidence(loop: Loop, found: Findings, task: str, rng: np.random.Genera
 
 def _scorecard(loop: Loop, found: Findings, task: str, who: str, rng: np.random.Generator) -> Scorecard:
     seconds = found.measured.seconds_per_text or (None, None)
-    folder = found.panel.releases[who].folders.get(task)
     return score_model(
         found.frames[task],
         who,
         rng=rng,
         seconds_per_text=seconds[0 if who == "challenger" else 1],
-        megabytes=measure_megabytes(folder) if folder else None,
+        megabytes=measure_megabytes(found.panel.releases[who].folders[task]),
         outcomes=_outcomes(loop, found, task, who),
     )
 

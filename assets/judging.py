@@ -15,8 +15,8 @@ from assets.training import settled_labels
 from labeling.digests import digest
 from serving.release import Release
 from training.features import digest_text
-from training.judging.answers import DIMENSIONS, MODELS, has_model, is_same_model, pair_answers
-from training.judging.case_file import CaseFile
+from training.judging.answers import MODELS, has_model, is_same_model, pair_answers
+from training.judging.case_file import DESCRIPTION, CaseFile
 from training.judging.disagreements import DisagreementSample
 from training.judging.evidence import Evidence, Request
 from training.judging.gates import GateResult, Verdict, join_verdicts
@@ -74,6 +74,13 @@ class Judged:
     def summary(self) -> str:
         """The gates as a Markdown table."""
         return describe_gates(self.gates)
+
+    def documents(self) -> dict[str, str]:
+        """Return what goes to the run's artifacts: the gates as a table, and every file of the case file."""
+        folder = f"case_files/{self.case_file.digest}"
+        files = {f"{folder}/{path}": self.case_file.read_text(path) for path in self.case_file.about.files}
+        about = (self.case_file.folder / DESCRIPTION).read_text(encoding="utf-8")
+        return {"gates.md": self.summary, f"{folder}/{DESCRIPTION}": about, **files}
 
 
 def judge_release(loop: Loop, judging: Judging, registry: ModelRegistry) -> Judged:

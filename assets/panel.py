@@ -64,7 +64,8 @@ def open_panel(loop: Loop, challenger: Release, standing: Standing, registry: Mo
         Release.load(registry.download(RELEASE, version), taxonomy) if version else None
         for version in (standing.champion, first if first != standing.champion else None)
     )
-    return Panel(Release(challenger.about, challenger.scorers, taxonomy), champion, reference, taxonomy)
+    today = Release(challenger.about, challenger.scorers, taxonomy, folders=challenger.folders)
+    return Panel(today, champion, reference, taxonomy)
 
 
 def take_scores(scores: Scores, rows: Sequence[int]) -> Scores:

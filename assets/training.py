@@ -12,8 +12,8 @@ import polars as pl
 
 from assets.lineage import metadata_of
 from assets.resources import Loop
-from assets.sealed_test import release_used
 from assets.review import labels
+from assets.sealed_test import release_used
 from assets.training_plots import confusion_document, training_plots
 from labeling import tables as t
 from labeling.digests import digest

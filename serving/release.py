@@ -52,13 +52,20 @@ class Release:
     """A release, loaded.
 
     With a ``taxonomy`` it answers in the labels of today, whichever it was trained on; without, in its models' own.
+    ``folders`` are its models' by task.
     """
 
     def __init__(
-        self, about: ReleaseDescription, scorers: Mapping[str, Scorer], taxonomy: Taxonomy | None = None
+        self,
+        about: ReleaseDescription,
+        scorers: Mapping[str, Scorer],
+        taxonomy: Taxonomy | None = None,
+        *,
+        folders: Mapping[str, Path],
     ) -> None:
         self.about = about
         self.scorers = dict(scorers)
+        self.folders = dict(folders)
         self._joint = JointScorer(scorers)
         self.taxonomy = taxonomy
 
@@ -76,7 +83,8 @@ class Release:
                     f"release {about.release_id} needs the {task} model that it was built with, "
                     f"found other files in {folder}: restore the artifact folder, or roll back"
                 )
-        return cls(about, {task: Scorer.load(folder / _MODELS / task) for task in about.models}, taxonomy)
+        folders = {task: folder / _MODELS / task for task in about.models}
+        return cls(about, {task: Scorer.load(of) for task, of in folders.items()}, taxonomy, folders=folders)
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ from labeling.taxonomy import Taxonomy
 from labeling.vocabulary import NONE_OF_THESE
 
 Passing = Literal["passed", "failed", "undecided", "waived"]
-<<<<<<< HEAD
 Slice = tuple[str, str]
 """A slice of the cases: ``label`` (the truth), ``language``, ``channel`` or ``segment``, and its value."""
 
@@ -36,8 +35,6 @@ class ProtectedSlice(Config):
         if self.slice == "label" and self.task is None:
             raise ValueError("a label needs its task: add task, a name of taxonomy.yaml")
         return self
-=======
->>>>>>> evidence6
 
 
 class GatePolicy(Config):
@@ -114,7 +111,6 @@ class GatePolicy(Config):
 
 @dataclass(frozen=True)
 class GateResult:
-<<<<<<< HEAD
     """One gate: what was measured, what was needed, and (unless it passed) what would pass it.
 
     Attributes:
@@ -129,12 +125,6 @@ class GateResult:
         smallest_drop: the smallest fall that these cases show with the power that is needed; None where they show none.
         cases: how many cases it had.
         lacking: about how many more test cases it needs, None where cases are not what it lacks.
-=======
-    """One gate: what was measured, what was needed, and (unless it passed) what would help.
-
-    ``slice`` is (dimension, value) of the one that it is about, ``p`` its p-value, ``power`` the chance that the
-    ``cases`` would have shown the harm that matters, ``smallest_drop`` the smallest that they could show.
->>>>>>> evidence6
     """
 
     name: str
@@ -142,19 +132,12 @@ class GateResult:
     measured: str
     needed: str
     remedy: str = ""
-<<<<<<< HEAD
     slice: Slice | None = None
-=======
-    slice: tuple[str, str] | None = None
->>>>>>> evidence6
     p: float | None = None
     power: float | None = None
     smallest_drop: float | None = None
     cases: int | None = None
-<<<<<<< HEAD
     lacking: int | None = None
-=======
->>>>>>> evidence6
 
 
 @dataclass(frozen=True)
