@@ -63,7 +63,7 @@ class Judging:
 
 @dataclass(frozen=True)
 class Judged:
-    """What the gates said of a release: ``gates`` are named ``<task>.<gate>``, ``metrics`` by task are its scorecards'."""
+    """What the gates said of a release: ``gates`` are named ``<task>.<gate>``, ``metrics`` are its scorecards'."""
 
     verdict: str
     case_file: CaseFile

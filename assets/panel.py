@@ -16,7 +16,7 @@ from training.scoring import Scores
 
 @dataclass(frozen=True)
 class Reading:
-    """What one release says of n texts: ``scores`` by task in today's labels, ``handoff`` (n,) whether it steps aside."""
+    """What one release says of n texts: ``scores`` by task in today's labels; ``handoff`` (n,) if it steps aside."""
 
     scores: Mapping[str, Scores]
     handoff: np.ndarray

@@ -28,7 +28,7 @@ TRAINING_SETS: Final = "training_sets"
 
 
 class JudgeConfig(dg.Config):
-    """What a release must show: ``improve`` on the champion, or be no worse (``refresh``: newer data, another encoder)."""
+    """What a release must show: that it is better (``improve``), or only no worse (``refresh``)."""
 
     request: Literal["improve", "refresh"] = "improve"
 
@@ -178,7 +178,7 @@ def judge_and_name(loop: Loop, judging: "Judging", registry: "ModelRegistry", *,
         "gates": dg.MetadataValue.md(judged.summary),
         "case_file": judged.case_file.digest,
         "open_gate_requests": requests,
-        **{name: dg.MetadataValue.md(as_markdown(svg)) for name, svg in judged.case_file.plots().items()},
+        **{name: dg.MetadataValue.md(as_markdown(svg, name)) for name, svg in judged.case_file.plots().items()},
         **{name: float(value) for name, value in judged.metrics.items()},
     }
 
@@ -189,10 +189,8 @@ def _authors(loop: Loop, context: dg.AssetExecutionContext, release: "Release") 
 
     standing = read_standing(loop.open_ledger().entries())
     judged = standing.judged.get(standing.champion or "")
-    recipes = {
-        loop.settings.services.retrain.task_recipes.get(task, loop.settings.services.retrain.recipe)
-        for task in release.tasks
-    }
+    about = loop.settings.services.retrain
+    recipes = {about.task_recipes.get(task, about.recipe) for task in release.tasks}
     return authors_of(
         [context.run.tags], configs=loop.folder.configs, recipes=sorted(recipes), since=judged.at if judged else None
     )

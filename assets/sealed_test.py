@@ -1,4 +1,4 @@
-"""The sealed test: no case of it serves in more judgings than allotted; then it joins what trains, newer ones follow."""
+"""The sealed test: no case serves in more judgings than allotted; then it joins what trains, and newer ones follow."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -53,6 +53,9 @@ class GatePolicy(Config):
         protected_power: the chance with which it must have been.
         smallest_gain: the gain that the sample of disagreements is planned to show.
         gain_power: the chance with which it shows that.
+        fresh_days: disagreements are collected for so many days, if there are not enough before; as long are answers
+            waited for (> 0).
+        most_disagreements: people are asked about no more than this of one task (>= 0); 0 asks nobody.
         max_unanswered_share: a sample of which more than this lacks an answer decides nothing.
         floor_recall: what a label without a champion to compare with must be shown to reach.
         min_out_of_scope: fewer out-of-scope cases than this leave that gate open (>= 0).
@@ -74,6 +77,8 @@ class GatePolicy(Config):
     protected_power: float = Field(gt=0, lt=1)
     smallest_gain: float = Field(gt=0, le=1)
     gain_power: float = Field(gt=0, lt=1)
+    fresh_days: float = Field(gt=0)
+    most_disagreements: int = Field(ge=0)
     max_unanswered_share: float = Field(ge=0, lt=1)
     floor_recall: float = Field(gt=0, lt=1)
     min_out_of_scope: int = Field(ge=0)
