@@ -15,7 +15,7 @@ from assets.training import settled_labels
 from labeling.digests import digest
 from serving.release import Release
 from training.features import digest_text
-from training.judging.answers import MODELS, has_model, is_same_model, pair_answers
+from training.judging.answers import MODELS, has_model, pair_answers, read_answers
 from training.judging.case_file import DESCRIPTION, CaseFile
 from training.judging.disagreements import DisagreementSample
 from training.judging.evidence import Evidence, Request
@@ -175,7 +175,7 @@ def _stored_test(case_file: CaseFile) -> _Test:
 
 def _count_changed(frames: Iterable[pl.DataFrame]) -> int:
     """Return how many tasks have another model than the champion's: they share the chance of an error."""
-    return max(1, sum(has_model(frame, "champion") and not is_same_model(frame) for frame in frames))
+    return max(1, sum(has_model(frame, "champion") and not read_answers(frame).is_same() for frame in frames))
 
 
 def _judge_tasks(

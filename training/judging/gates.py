@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -150,7 +150,7 @@ class Promote:
     """Every gate was passed or waived; a person may approve."""
 
     gates: tuple[GateResult, ...]
-    name = "promote"
+    name: ClassVar[Literal["promote"]] = "promote"
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Hold:
     """A gate was failed: harm was shown."""
 
     gates: tuple[GateResult, ...]
-    name = "hold"
+    name: ClassVar[Literal["hold"]] = "hold"
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class Inconclusive:
     """No gate was failed, but the cases cannot show what is needed."""
 
     gates: tuple[GateResult, ...]
-    name = "inconclusive"
+    name: ClassVar[Literal["inconclusive"]] = "inconclusive"
 
 
 Verdict = Promote | Hold | Inconclusive
