@@ -1,6 +1,6 @@
 """Does `audit verify` notice every change of the stored ledger and case files?
 
-Protocol, fixed before the run. One record of 15 judged releases: 47 ledger entries, 15 case files of eight files
+Protocol, fixed before the run. One record of 15 judged releases: 43 ledger entries, 15 case files of eight files
 each, anchors on the versions of a real MLflow store, where the newest entry is anchored as the sensor does it every
 half minute. The attacker holds the home (ledger, head file, case files), not the registry. 10,000 changes, 2,000 for
 each of five seeds, each on a fresh copy, of one of these kinds in turn, place and size drawn:
