@@ -15,6 +15,7 @@ from labeling.sources.redaction import RedactionRules
 from labeling.sources.source import SourcesConfig
 from labeling.taxonomy import Taxonomy
 from serving.handoff import HandoffConfig
+from serving.notices import NoticesConfig
 from training.judging.gates import GatePolicy
 from training.recipe import Recipe
 from training.registry.people import REVIEWERS, People
@@ -64,6 +65,12 @@ class ReviewersSettings(Config):
     def address(self) -> str:
         """Where the page is, without a slash at the end."""
         return self.url.rstrip("/") or f"http://127.0.0.1:{self.port}"
+
+
+class RegistrySettings(Config):
+    """``put_right``: whether aliases and tags that were moved by hand are put back, or only the alarm is raised."""
+
+    put_right: bool = True
 
 
 class ScheduleSettings(Config):
@@ -126,6 +133,7 @@ class ServiceSettings(Config):
     dagster: DagsterSettings
     reports: ReportsSettings = ReportsSettings()
     reviewers: ReviewersSettings = ReviewersSettings()
+    registry: RegistrySettings = RegistrySettings()
     schedules: ScheduleSettings
     retrain: RetrainSettings
     collect: CollectSettings
@@ -141,6 +149,7 @@ class Settings:
     selection: SelectionPolicy
     gates: GatePolicy
     handoff: HandoffConfig
+    notices: NoticesConfig
     redaction: RedactionRules
     sources: SourcesConfig
     people: People
@@ -169,11 +178,15 @@ SECTIONS: Final[dict[str, type[Config]]] = {
     "selection.yaml": SelectionPolicy,
     "gates.yaml": GatePolicy,
     "handoff.yaml": HandoffConfig,
+    "notices.yaml": NoticesConfig,
     "redaction.yaml": RedactionRules,
     "sources.yaml": SourcesConfig,
     REVIEWERS: People,
 }
 """The files of a home's configs folder and what each is read as; ``recipes/*.yaml`` come beside them."""
+
+_NEWER: Final = frozenset({"notices.yaml", REVIEWERS})
+"""Files that homes made by an older cxloop lack; without them nobody is told, and nobody may decide."""
 
 
 @dataclass
@@ -184,7 +197,7 @@ class _Reader:
     faults: list[str] = field(default_factory=list)
 
     def load(self, name: str, section: type[Section]) -> Any:
-        if name == REVIEWERS and not (self.folder / name).exists():
+        if name in _NEWER and not (self.folder / name).exists():
             return section()
         try:
             return load_config(self.folder / name, section)
@@ -207,10 +220,9 @@ def load_settings(configs: Path) -> Settings:
     services = found["settings.yaml"]
     if services:
         reader.faults.extend(_find_recipe_faults(services.retrain, list(recipes), found["taxonomy.yaml"]))
-    if found["taxonomy.yaml"] and found["handoff.yaml"]:
-        reader.faults.extend(
-            f"handoff.yaml: {fault}" for fault in found["handoff.yaml"].find_faults(found["taxonomy.yaml"])
-        )
+    for name in ("gates.yaml", "handoff.yaml"):
+        if found["taxonomy.yaml"] and found[name]:
+            reader.faults.extend(f"{name}: {fault}" for fault in found[name].find_faults(found["taxonomy.yaml"]))
     if reader.faults:
         raise ConfigError(reader.faults)
     return Settings(*(found[name] for name in SECTIONS), recipes=recipes)

@@ -100,5 +100,9 @@ class LedgerError(CxloopError):
     """The ledger does not verify, or cannot be written."""
 
 
+class NoticeError(CxloopError):
+    """A notice could not be delivered, or its channel lacks something; never holds an address or a secret."""
+
+
 class CaseFileError(CxloopError):
     """A case file is missing, damaged, tampered with or of another schema version, or cannot be written."""

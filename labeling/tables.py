@@ -352,6 +352,27 @@ ERASURES: Final = Table(
 )
 """Who and what was erased, so that it does not come back: ``kind`` is customer or interaction, ``digest`` is keyed."""
 
+NOTICES: Final = Table(
+    "notices",
+    key=("notice_id",),
+    newest="changed_at",
+    schema={
+        "notice_id": pl.String,
+        "channel": pl.String,
+        "entry": pl.Int64,
+        "kind": pl.String,
+        "state": pl.String,
+        "attempts": pl.Int64,
+        "fault": pl.String,
+        "changed_at": TIME,
+        "retry_at": TIME,
+    },
+)
+"""How far each ledger entry that people are told of has come on each channel: ``state`` is sent, waiting or dead.
+
+``fault`` is why the last attempt failed. The one row of a channel that is ``begun`` names the entry after which the
+channel began."""
+
 TABLES: Final = (
     INTERACTIONS,
     PREDICTIONS,
@@ -369,4 +390,5 @@ TABLES: Final = (
     QUARANTINE,
     DELIVERIES,
     ERASURES,
+    NOTICES,
 )

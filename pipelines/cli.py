@@ -82,7 +82,13 @@ def _command(name: str) -> Callable[..., Any]:
 for _name, _panel in _COMMANDS.items():
     app.command(_name, rich_help_panel=_panel)(_command(_name))
 
-for _name, _panel in {"config": _WORK, "quarantine": _WORK, "review": _WORK, "reviewers": _DECIDE}.items():
+for _name, _panel in {
+    "audit": _DECIDE,
+    "config": _WORK,
+    "quarantine": _WORK,
+    "review": _WORK,
+    "reviewers": _DECIDE,
+}.items():
     app.add_typer(import_module(f"pipelines.commands.{_name}").app, name=_name, rich_help_panel=_panel)
 
 

@@ -31,23 +31,23 @@ def assemble(taxonomy: Taxonomy, crons, loop) -> dg.Definitions:  # noqa: ANN001
         crons: ScheduleSettings.
         loop: the Loop resource.
     """
-    from assets import checks, desk, feedback, label_quality, monitoring, registry, review, selecting
+    from assets import checks, desk, disagreements, feedback, label_quality, monitoring, registry, review, selecting
     from assets.training import training_assets
     from pipelines.jobs import build_jobs
     from pipelines.schedules import build_schedules
-    from pipelines.sensors import aliases_sensor, answers_waiting_sensor, labels_settled_sensor
+    from pipelines.sensors import aliases_sensor, answers_waiting_sensor, labels_settled_sensor, notices_sensor
 
     trained = [asset for task in taxonomy.tasks for asset in training_assets(task)]
     return dg.Definitions(
         assets=[
-            *dg.load_assets_from_modules([feedback, review, selecting, desk, label_quality, monitoring]),
+            *dg.load_assets_from_modules([feedback, review, selecting, disagreements, desk, label_quality, monitoring]),
             *trained,
             *registry.release_assets(taxonomy),
         ],
         asset_checks=checks.build_checks(taxonomy),
         jobs=build_jobs(),
         schedules=build_schedules(crons),
-        sensors=[labels_settled_sensor, answers_waiting_sensor, aliases_sensor],
+        sensors=[labels_settled_sensor, answers_waiting_sensor, aliases_sensor, notices_sensor],
         resources={"loop": loop},
         executor=dg.in_process_executor,
     )

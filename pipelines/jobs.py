@@ -8,6 +8,7 @@ COLLECT: Final = ("interactions", "corrections", "escalations", "features", "pre
 REVIEW: Final = (
     "reviews",
     "labels",
+    "disagreements",
     "review_queue",
     "review_tasks",
     "label_quality",
@@ -25,9 +26,11 @@ def build_jobs() -> list:
 
     ``collect_job`` brings in what happened and what the champion says of it; ``review_job`` fetches answers, settles
     them and sends the next cases, ``fetch_job`` and ``send_job`` do one half of that; ``retrain_job`` trains, builds a
-    release and judges it; ``reconcile_job`` makes registry and ledger agree; ``maintain_job`` compacts the tables.
+    release and judges it; ``reconcile_job`` makes registry and ledger agree; ``maintain_job`` compacts the tables;
+    ``notify_job`` tells people outside.
     """
     from assets.maintenance import maintain_job
+    from assets.notifying import notify_job
 
     return [
         dg.define_asset_job("collect_job", dg.AssetSelection.assets(*COLLECT), description="Bring in what happened."),
@@ -44,7 +47,8 @@ def build_jobs() -> list:
         dg.define_asset_job(
             "reconcile_job",
             dg.AssetSelection.assets("release_champion"),
-            description="Complete half-applied decisions; put aliases right that were moved by hand.",
+            description="Complete half-applied decisions; put aliases and tags right that were moved by hand.",
         ),
         maintain_job,
+        notify_job,
     ]

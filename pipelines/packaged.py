@@ -10,6 +10,7 @@ CONFIG_FILES: Final = (
     "selection.yaml",
     "gates.yaml",
     "handoff.yaml",
+    "notices.yaml",
     "redaction.yaml",
     "sources.yaml",
     "reviewers.yaml",

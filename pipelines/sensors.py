@@ -1,5 +1,6 @@
-"""What starts a job because something happened: labels settled, or an alias that is not where the ledger says."""
+"""What starts a job because something happened: labels settled, an alias moved by hand, a notice to send."""
 
+import os
 from typing import Final
 
 import dagster as dg
@@ -8,6 +9,7 @@ import polars as pl
 from assets.lineage import metadata_of
 from assets.registry import TRAINING_SETS
 from assets.resources import Loop
+from assets.sealed_test import release_used
 from labeling import tables as t
 from labeling.errors import DeskError
 from labeling.vocabulary import CANNOT_TELL, SILENCE
@@ -21,7 +23,8 @@ def count_new_labels(loop: Loop, task: str, *, learnt: str) -> int:
     mine = (pl.col("task") == task) & (pl.col("label") != CANNOT_TELL) & (pl.col("source").ne_missing(SILENCE))
     stored = loop.tables.read(t.LABELS, columns=["interaction_id", "task", "label"], where=mine)
     settled = loop.settings.taxonomy.translate(stored).drop("task")
-    lots = loop.tables.read(t.INTERACTIONS, columns=["interaction_id"], where=pl.col("lot") == "open")
+    columns = ["interaction_id", "conversation_id", "occurred_at", "lot", "part"]
+    lots = release_used(loop.tables.read(t.INTERACTIONS, columns=columns), loop).filter(pl.col("lot") == "open")
     frozen = loop.tables.read(
         t.TRAINING_SETS, columns=["interaction_id", "label"], where=pl.col("training_set_id") == learnt
     )
@@ -62,7 +65,7 @@ def answers_waiting_sensor(context: dg.SensorEvaluationContext, loop: Loop) -> d
 
     One number is asked of the desk: how many cases wait now. What is fewer than after the last review was answered.
     """
-    if _is_reviewing(context.instance):
+    if _is_running(context.instance, "review_job"):
         return dg.SkipReason("a review is under way")
     made = metadata_of(context.instance, "review_tasks")
     then = int(made.get("waiting") or 0)
@@ -80,11 +83,11 @@ def answers_waiting_sensor(context: dg.SensorEvaluationContext, loop: Loop) -> d
     )
 
 
-def _is_reviewing(instance: dg.DagsterInstance) -> bool:
-    """Say whether a review runs or is about to: two at once would send the same cases."""
+def _is_running(instance: dg.DagsterInstance, job: str) -> bool:
+    """Say whether ``job`` runs or is about to: two reviews at once would send the same cases."""
     status = dg.DagsterRunStatus
     open_ones = [status.QUEUED, status.NOT_STARTED, status.STARTING, status.STARTED]
-    return bool(instance.get_runs(filters=dg.RunsFilter(job_name="review_job", statuses=open_ones), limit=1))
+    return bool(instance.get_runs(filters=dg.RunsFilter(job_name=job, statuses=open_ones), limit=1))
 
 
 def _count_waiting(loop: Loop) -> int:
@@ -101,18 +104,48 @@ def _last_made(instance: dg.DagsterInstance) -> str:
 
 @dg.sensor(
     job_name="reconcile_job",
-    minimum_interval_seconds=60,
+    minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Asks for a reconciliation when the registry's aliases are not what the ledger says.",
+    description="Raises the alarm when the registry is not what the ledger says; asks for a reconciliation.",
 )
 def aliases_sensor(context: dg.SensorEvaluationContext, loop: Loop) -> dg.SensorResult | dg.SkipReason:
-    """Ask for a reconciliation when an alias was moved by hand, or a decision is half applied."""
+    """Record what was moved by hand; ask for a reconciliation where that, or a decision, can be completed.
+
+    By ``registry.put_right`` of settings.yaml, what was moved is put right or only recorded.
+    """
+    from training.registry.alarm import watch_registry
     from training.registry.standing import read_standing
 
-    registry, standing = loop.open_registry(), read_standing(loop.open_ledger().entries())
-    wanted = standing.wanted_aliases() if standing.last else {}
-    found = {name: registry.aliases(name) for name in {name for name, _ in wanted}}
-    apart = [f"{name}@{alias}" for (name, alias), version in wanted.items() if found[name].get(alias) != version]
-    if not apart and not standing.unsettled:
-        return dg.SkipReason("registry and ledger agree")
-    return dg.SensorResult([dg.RunRequest(tags={"cxloop/apart": ", ".join(apart) or "a decision half applied"})])
+    ledger = loop.open_ledger()
+    entries = ledger.entries()
+    if not entries:
+        return dg.SkipReason("the ledger is empty")
+    wrong = watch_registry(ledger, loop.open_registry(), now=loop.now())
+    told = "; ".join(f"{found.where}: {found.told}" for found in wrong)
+    is_mended = loop.settings.services.registry.put_right and any(found.can_be_put_right for found in wrong)
+    if not is_mended and not read_standing(entries).unsettled:
+        return dg.SkipReason(f"alarm, nothing is put right: {told}" if wrong else "registry and ledger agree")
+    if _is_running(context.instance, "reconcile_job"):
+        return dg.SkipReason("a reconciliation is under way")
+    return dg.SensorResult([dg.RunRequest(tags={"cxloop/apart": told or "a decision half applied"})])
+
+
+@dg.sensor(
+    job_name="notify_job",
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks for notices to be sent when the ledger holds some that a channel has not got yet.",
+)
+def notices_sensor(context: dg.SensorEvaluationContext, loop: Loop) -> dg.SensorResult | dg.SkipReason:
+    """Ask for notices to be sent where some are due."""
+    from assets.notifying import now
+    from serving.outbox import is_due
+
+    config = loop.settings.notices
+    if not config.channels:
+        return dg.SkipReason("notices.yaml names no channel")
+    if _is_running(context.instance, "notify_job"):
+        return dg.SkipReason("notices are being sent")
+    if not is_due(loop.open_ledger().entries(), config, loop.tables, environment=os.environ, now=now):
+        return dg.SkipReason("no notice is due")
+    return dg.SensorResult([dg.RunRequest()])

@@ -60,7 +60,8 @@ def _tell_reviewers(home: "Home", people: "People") -> None:
     if not (home.configs / REVIEWERS).exists():
         say(f"{REVIEWERS} is not there: nobody may decide. `cxloop reviewers add NAME` makes it.", style="yellow")
     elif may < needed:
-        say(f"{REVIEWERS} needs {needed} reviewers, found {may}: `cxloop reviewers add NAME`.", style="yellow")
+        told = f"{needed} must approve, {may} may: `cxloop reviewers add NAME`"
+        say(f"{REVIEWERS} names too few reviewers: {told}.", style="yellow")
 
 
 def _nothing(change: str) -> str:

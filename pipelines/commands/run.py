@@ -27,6 +27,7 @@ class Job(StrEnum):
     RETRAIN = "retrain"
     RECONCILE = "reconcile"
     MAINTAIN = "maintain"
+    NOTIFY = "notify"
 
 
 _NEXT = {
@@ -38,7 +39,10 @@ _NEXT = {
     Job.RETRAIN: ("`cxloop challengers` shows what waits for a person's decision",),
     Job.RECONCILE: ("`cxloop status`",),
     Job.MAINTAIN: ("`cxloop status`",),
+    Job.NOTIFY: ("`cxloop status` shows what could not be delivered",),
 }
+_OPS = {Job.NOTIFY: {"send_notices": {"config": {"retry": True}}}}
+"""Who gives the command wants dead letters tried again; the sensor leaves them."""
 _LOOK_SECONDS = 0.5
 _NEWEST = 5
 _DIGEST_LENGTH = 12
@@ -53,11 +57,11 @@ def run(
 
     collect takes in what lies in the inbox. review fetches answers, settles labels and sends the next cases out.
     retrain trains models and judges them. reconcile puts right a registry that was changed by hand. maintain compacts
-    the tables. Every job can be stopped at any point and run again.
+    the tables. notify sends notices, dead letters again. Every job can be stopped at any point and run again.
     """
     from pipelines.terminal import say, say_next
 
-    for asset, facts in run_here(job, open_home(home)).items():
+    for asset, facts in run_here(job, open_home(home), ops=_OPS.get(job)).items():
         told = {name.replace("_", " "): _brief(value) for name, value in facts.items()}
         say(f"{asset:<24} {', '.join(f'{name} {fact}' for name, fact in told.items() if fact)}")
     say_next(*_NEXT[job])

@@ -6,9 +6,11 @@ from pipelines.commands.options import HomeOption, open_home
 
 if TYPE_CHECKING:
     from labeling.home import Home
+    from training.registry.ledger import Entry
     from training.registry.standing import Standing
 
 _LAST_RUNS = 5
+_DEAD_SHOWN = 5
 
 
 def status(home: HomeOption = None) -> None:
@@ -18,12 +20,14 @@ def status(home: HomeOption = None) -> None:
     from training.registry.standing import read_standing
 
     folder = open_home(home)
-    standing = read_standing(Ledger(folder.ledger_path).entries())
+    entries = Ledger(folder.ledger_path).entries()
+    standing = read_standing(entries)
     _show_pages(folder)
     _show_releases(standing)
     waiting = _show_cases(folder)
+    is_alarmed, dead = _show_alarm(entries), _show_notices(folder)
     _show_runs(folder)
-    say_next(*_next_steps(standing, waiting))
+    say_next(*_next_steps(standing, waiting, is_alarmed=is_alarmed, dead=dead))
 
 
 def _show_pages(home: "Home") -> None:
@@ -67,6 +71,31 @@ def _show_cases(home: "Home") -> int:
     return waiting
 
 
+def _show_alarm(entries: "list[Entry]") -> bool:
+    """Say what stands in the registry otherwise than the ledger says; return whether there is any."""
+    from pipelines.terminal import say
+    from training.registry.alarm import read_alarm
+
+    wrong = read_alarm(entries)
+    for number, found in enumerate(wrong):
+        say(f"{'Alarm' if number == 0 else '':<10} {found.where}: {found.told}", style="red")
+    return bool(wrong)
+
+
+def _show_notices(home: "Home") -> int:
+    """Say which notices could not be delivered; return how many."""
+    from pipelines.terminal import say
+    from serving.outbox import read_dead
+
+    dead = read_dead(home.tables)
+    for number, row in enumerate(dead.tail(_DEAD_SHOWN).iter_rows(named=True)):
+        told = f"{row['kind']} of ledger entry {row['entry']} to {row['channel']}: {row['fault']}"
+        say(f"{'Dead' if number == 0 else '':<10} {told}, {row['attempts']} attempts", style="yellow")
+    if dead.height > _DEAD_SHOWN:
+        say(f"{'':<10} and {dead.height - _DEAD_SHOWN} older dead letters", style="yellow")
+    return dead.height
+
+
 def _show_runs(home: "Home") -> None:
     from assets.feedback import UNREAD
     from assets.lineage import metadata_of
@@ -94,8 +123,12 @@ def _show_runs(home: "Home") -> None:
     say_table("Last runs (UTC)", ("job", "outcome", "asked for", "took"), rows)
 
 
-def _next_steps(standing: "Standing", waiting: int) -> list[str]:
+def _next_steps(standing: "Standing", waiting: int, *, is_alarmed: bool, dead: int) -> list[str]:
     steps = []
+    if is_alarmed:
+        steps.append("`cxloop audit verify` checks the whole record, `cxloop run reconcile` puts the registry right")
+    if dead:
+        steps.append("`cxloop run notify` tries the dead letters again")
     if standing.challenger:
         steps.append(f"`cxloop compare {standing.challenger}` shows what speaks for the challenger")
     if waiting:

@@ -44,7 +44,7 @@ def describe(definitions):
             )
             for name in (
                 *("collect_job", "review_job", "fetch_job", "send_job"),
-                *("retrain_job", "reconcile_job", "maintain_job"),
+                *("retrain_job", "reconcile_job", "maintain_job", "notify_job"),
             )
         },
         "schedules": {

@@ -70,7 +70,7 @@ class CaseDescription(Config):
     verdict: Literal["promote", "hold", "inconclusive"]
     look: int = Field(ge=1)
     alpha: float = Field(ge=0, le=1)
-    tasks: tuple[str, ...] = Field(min_length=1)
+    tasks: tuple[str, ...]
     authors: tuple[str, ...] = ()
     code: Code
     files: dict[str, str] = Field(default_factory=dict)

@@ -1,7 +1,8 @@
 """The ledger: who decided what and when, in entries that are only ever added, each chained to the one before.
 
 Changing, cutting or reordering entries breaks the chain; cutting the tail does not, so the head is also kept
-elsewhere as an *anchor* (a tag on the registered version) that ``verify`` is asked to find again.
+elsewhere as an *anchor* (a line of the head file, a tag on the registered version) that ``verify`` is asked to find
+again.
 """
 
 import fcntl
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 from labeling.digests import canonical_json, digest
 from labeling.errors import LedgerError
+from training.registry.head_file import HeadFile
 
 GENESIS: Final = "0" * 64
 """What the first entry names as the digest before it."""
@@ -57,6 +59,11 @@ class LedgerTransaction:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.appended: list[Entry] = []
+
+    def rows(self) -> list[tuple[Any, Any, Any]]:
+        """Return what is stored, unchecked: number, text and digest of each entry, by number."""
+        return self._connection.execute("SELECT number, entry, digest FROM entries ORDER BY number").fetchall()
 
     def entries(self, kind: str | None = None) -> list[Entry]:
         """Return all entries, or those of one kind, oldest first.
@@ -64,8 +71,7 @@ class LedgerTransaction:
         Raises:
             LedgerError: an entry is damaged or does not chain to the one before; names the first such entry.
         """
-        rows = self._connection.execute("SELECT number, entry, digest FROM entries ORDER BY number").fetchall()
-        found = [_read_entry(*row) for row in rows]
+        found = [_read_entry(*row) for row in self.rows()]
         _check_chain(found)
         return [entry for entry in found if kind is None or entry.kind == kind]
 
@@ -96,19 +102,21 @@ class LedgerTransaction:
         except (TypeError, ValueError) as error:
             raise LedgerError(f"a ledger entry of kind {kind} needs a body of plain JSON: {error}") from error
         self._connection.execute("INSERT INTO entries VALUES (?, ?, ?)", (number, text, sum_))
-        return _read_entry(number, text, sum_)
+        self.appended.append(_read_entry(number, text, sum_))
+        return self.appended[-1]
 
 
 class Ledger:
     """A ledger in one SQLite file at ``path``, made when it is first written.
 
     Writers queue: each transaction holds SQLite's write lock from its first read, for at most ``lock_seconds`` of
-    waiting. A killed process leaves no half entry.
+    waiting. A killed process leaves no half entry. Each entry's anchor is also a line of ``head_file``.
     """
 
     def __init__(self, path: Path, *, lock_seconds: float = _LOCK_SECONDS) -> None:
         self.path = path
         self.lock_seconds = lock_seconds
+        self.head_file = HeadFile(path.with_suffix(".head"))
 
     @contextmanager
     def transaction(self) -> Iterator[LedgerTransaction]:
@@ -122,8 +130,10 @@ class Ledger:
                 connection.execute("BEGIN IMMEDIATE")
             try:
                 with self._readable_errors():
-                    yield LedgerTransaction(connection)
+                    transaction = LedgerTransaction(connection)
+                    yield transaction
                     connection.execute("COMMIT")
+                    self.head_file.add(entry.anchor for entry in transaction.appended)
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -143,6 +153,20 @@ class Ledger:
             return []
         with self._connect() as connection, self._readable_errors():
             return LedgerTransaction(connection).entries(kind)
+
+    def rows(self) -> list[tuple[Any, Any, Any]]:
+        """Return what is stored, unchecked: number, text and digest of each entry, by number; for an audit.
+
+        Bytes of a text that are no UTF-8 come as lone surrogates, so that one damaged entry does not hide the others.
+
+        Raises:
+            LedgerError: the file cannot be read.
+        """
+        if not self.path.exists():
+            return []
+        with self._connect() as connection, self._readable_errors():
+            connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+            return LedgerTransaction(connection).rows()
 
     def head(self) -> Entry | None:
         """Return the newest entry, None where there is none."""

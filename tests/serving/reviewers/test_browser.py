@@ -57,6 +57,7 @@ def refused(page: "Page") -> list[str]:
 def sign_in(page: "Page", address: str, name: str = "ana") -> None:
     """Sign in with nothing but keys: the field has the focus when the page opens."""
     page.goto(address)
+    page.locator("#token:focus").wait_for()
     page.keyboard.type(TOKENS[name])
     page.keyboard.press("Enter")
     page.wait_for_url(f"{address}/")
