@@ -61,11 +61,6 @@ class ReviewersSettings(Config):
     url: str = ""
     port: int = Field(default=3020, ge=1, le=65535)
 
-    @property
-    def address(self) -> str:
-        """Where the page is, without a slash at the end."""
-        return self.url.rstrip("/") or f"http://127.0.0.1:{self.port}"
-
 
 class RegistrySettings(Config):
     """``put_right``: whether aliases and tags that were moved by hand are put back, or only the alarm is raised."""

@@ -335,6 +335,13 @@ def test_a_forged_header_is_refused(refusing):
         assert "You may not do this" in answer.text
 
 
+def test_cookies_are_kept_to_https_where_the_proxy_speaks_it(refusing):
+    for proxy, is_secure in ((None, False), (PROXY, True)):
+        refusing.write_people(proxy=proxy)
+        answer = refusing.client().get("/sign-in", headers={"X-Forwarded-Proto": "https"})
+        assert ("Secure" in answer.headers["set-cookie"]) == is_secure
+
+
 def test_a_header_says_nothing_where_no_proxy_is_named(refusing):
     client = refusing.client(headers={"X-Forwarded-User": "ana"}, follow_redirects=False)
     assert client.get("/").status_code == 303

@@ -225,7 +225,12 @@ def test_what_the_ledger_said_stands_while_it_is_locked(stage, monkeypatch):
     version = stage.challenge()
     client, late = stage.client(), stage.client()
     sign_in(client)
+    address = f"/challengers/{version}/decision"
+    form = forms(client.get(f"/challengers/{version}").text)[address]
     with _held(stage.home.ledger_path):
+        answer = client.post(address, data=form | {"decision": "approve", "note": "a note to keep"})
+        assert answer.status_code == 503
+        assert ">a note to keep</textarea>" in answer.text
         page = client.get(f"/challengers/{version}").text
         assert "was locked by another process" in page
         assert "What stands here is what the ledger said at" in page
