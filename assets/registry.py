@@ -109,11 +109,11 @@ def _handoff_params(policy: "HandoffPolicy") -> dict[str, str]:
 
 def _build_and_judge(loop: Loop, members: Mapping[str, str], log: Callable[[str], None]) -> dict[str, Any]:
     from assets.gate_requests import request_cases
-    from assets.judging import judge_release
+    from assets.judging import Asked, judge_release
     from serving.package import package_release
     from serving.release import Release, build_release
     from training.registry.decisions import name_challenger
-    from training.registry.registry import PROMOTE, RunRecord
+    from training.registry.registry import PARITY_TAG, PASSED, PROMOTE, RunRecord
     from training.registry.standing import read_standing
 
     registry = loop.open_registry()
@@ -130,7 +130,7 @@ def _build_and_judge(loop: Loop, members: Mapping[str, str], log: Callable[[str]
             tags={MEMBERS_TAG: json.dumps({registered_name(task): version for task, version in members.items()})},
         )
     version = done.version.version
-    judged = judge_release(loop, release, registry)
+    judged = judge_release(loop, release, registry, Asked(parity=done.version.tags.get(PARITY_TAG) == PASSED))
     registry.record(done.version, metrics=judged.metrics, documents=judged.documents)
     registry.tag(RELEASE, version, {VERDICT_TAG: judged.verdict})
     requests = request_cases(loop, judged.gates, tasks=list(members))

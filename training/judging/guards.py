@@ -1,0 +1,170 @@
+"""The gates on everything but right and wrong answers: what must not get worse while accuracy gets better.
+
+Each asks whether harm is *shown*, at ``guard_alpha`` (Holm over what it looks at): these properties are measured, but a
+challenger need not prove that each is no worse. What was not measured leaves no gate.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from training.judging.evidence import Evidence
+from training.judging.gates import GatePolicy, GateResult
+from training.judging.paired import compare_detection, compare_failures, deal_losses, holm, resample_mean
+
+_SMALLEST_CHANCE = 1e-12
+
+
+def judge_calibration(answers: pl.DataFrame, policy: GatePolicy, rng: np.random.Generator) -> list[GateResult]:
+    """Return whether confidences are shown to mean less: paired bootstrap on loss (NLL) and Brier score.
+
+    Over the cases whose truth both models know.
+    """
+    known = answers.drop_nulls(
+        ["challenger_truth_chance", "champion_truth_chance", "challenger_brier", "champion_brier"]
+    )
+    if known.is_empty():
+        return []
+    chances = known.select("challenger_truth_chance", "champion_truth_chance").to_numpy()
+    losses = -np.log(np.maximum(chances, _SMALLEST_CHANCE))
+    worse = {
+        "loss": losses[:, 0] - losses[:, 1],
+        "Brier score": (known["challenger_brier"] - known["champion_brier"]).to_numpy(),
+    }
+    p = [resample_mean(difference, rng=rng) for difference in worse.values()]
+    told = [
+        f"{name} {value.mean():+.4f} (p {chance:.2g})" for (name, value), chance in zip(worse.items(), p, strict=True)
+    ]
+    needed = f"neither shown higher (paired bootstrap, p at most {policy.guard_alpha:g})"
+    remedy = (
+        "look at the cases of which it is wrongly sure, and review more calibrate cases, which its temperature fits"
+    )
+    return [
+        _guard(
+            "calibration", p, measured="; ".join(told), needed=needed, remedy=remedy, policy=policy, cases=known.height
+        )
+    ]
+
+
+def judge_out_of_scope(answers: pl.DataFrame, outside: np.ndarray, policy: GatePolicy) -> list[GateResult]:
+    """Return whether novelty is shown to tell messages outside every label apart less well (area under the ROC curve).
+
+    A text that a model's first reader answered has no novelty and counts as the least novel.
+
+    Args:
+        answers: an answers frame with a champion.
+        outside: (n,) bool, which cases people found to be none of the labels.
+        policy: how many such cases are needed.
+    """
+    columns = ["champion_novelty", "challenger_novelty"]
+    if any(answers[name].null_count() == answers.height for name in columns):
+        return []
+    count, needed = int(outside.sum()), f"area under the ROC curve not shown lower, p at most {policy.guard_alpha:g}"
+    if count < policy.min_out_of_scope:
+        lacking = policy.min_out_of_scope - count
+        needed = f"at least {policy.min_out_of_scope} out-of-scope cases"
+        remedy = f"review audit cases until {lacking} more are out of scope, or lower min_out_of_scope in gates.yaml"
+        return [GateResult("out_of_scope", "undecided", f"{count} cases", needed, remedy, cases=count, lacking=lacking)]
+    if min(count, len(outside) - count) < 2:
+        said = f"{count} out-of-scope cases tell nothing; min_out_of_scope in gates.yaml asks for no more"
+        return [GateResult("out_of_scope", "passed", said, needed, cases=count)]
+    before, after = (answers[name].fill_null(-np.inf).to_numpy() for name in columns)
+    was, now, p = compare_detection(before, after, outside)
+    measured = f"{count} out-of-scope cases: area {now:.3f}, the champion's {was:.3f} (p {p:.2g})"
+    remedy = "settle more labels as none of these, or train with more labels in scope"
+    return [_guard("out_of_scope", [p], measured=measured, needed=needed, remedy=remedy, policy=policy, cases=count)]
+
+
+def judge_fairness(table: pl.DataFrame, policy: GatePolicy) -> list[GateResult]:
+    """Return whether a segment that is served worse than the others is shown to fall further behind them.
+
+    An exact permutation test of the segment's losses and wins against those of the other segments.
+
+    Args:
+        table: ``tabulate_slices``.
+        policy: the level.
+    """
+    segments = table.filter(slice="segment")
+    if segments.height < 2:
+        return []
+    sums = segments.select(pl.col("losses", "wins", "cases", "right").sum()).row(0, named=True)
+    behind = [
+        row for row in segments.iter_rows(named=True)
+        if row["right"] / row["cases"] < (sums["right"] - row["right"]) / (sums["cases"] - row["cases"])
+    ]  # fmt: skip
+    everything = (sums["losses"], sums["wins"], sums["cases"])
+    p = [deal_losses(row["losses"], row["wins"], row["cases"], of=everything) for row in behind]
+    told = [
+        f"{row['value']} {(row['wins'] - row['losses']) / row['cases']:+.1%} of {row['cases']} (p {chance:.2g})"
+        for row, chance in sorted(zip(behind, p, strict=True), key=lambda pair: pair[1])
+    ]
+    measured = (
+        f"all together {(sums['wins'] - sums['losses']) / sums['cases']:+.1%}; behind the others: {'; '.join(told[:3])}"
+    )
+    needed = f"no segment shown to fall further behind, p at most {policy.guard_alpha:g}"
+    remedy = "label more cases of the segment that fell behind, or look whether their labels are settled rightly"
+    return [_guard("fairness", p, measured=measured, needed=needed, remedy=remedy, policy=policy, cases=sums["cases"])]
+
+
+def judge_latency(evidence: Evidence, policy: GatePolicy) -> list[GateResult]:
+    """Return whether the challenger answers fast enough: by itself, and beside the champion."""
+    if evidence.seconds_per_text is None:
+        return []
+    now, was = evidence.seconds_per_text
+    most = min(policy.max_seconds_per_text, policy.max_slowdown * was) if was else policy.max_seconds_per_text
+    measured = f"{now * 1000:.2f} ms a text" + (f", the champion {was * 1000:.2f} ms" if was else "")
+    needed = f"at most {most * 1000:.2f} ms"
+    remedy = "" if now <= most else "train with a smaller encoder or in int8, or raise max_slowdown in gates.yaml"
+    return [GateResult("latency", "passed" if now <= most else "failed", measured, needed, remedy)]
+
+
+def judge_behaviour(evidence: Evidence, policy: GatePolicy) -> list[GateResult]:
+    """Return whether tests of behaviour (CheckList; Ribeiro et al., 2020) are shown to fail more often.
+
+    Beside a champion: more often than its own (Fisher's exact test). A first champion: more often than
+    ``max_failure_share`` (binomial test).
+    """
+    from scipy.stats import binom
+
+    if not evidence.behaviour:
+        return []
+    p, told = [], []
+    for name, (cases, after, before) in evidence.behaviour.items():
+        first = float(binom.sf(after - 1, cases, policy.max_failure_share)) if before is None else 1.0
+        p.append(first if before is None else compare_failures(after, before, cases))
+        told.append(f"{name} {after} of {cases}" + ("" if before is None else f", the champion {before}"))
+    needed = f"no kind of test shown to fail more often, p at most {policy.guard_alpha:g}"
+    remedy = "look at the texts that fail, and label cases like them"
+    fewest = min(counts[0] for counts in evidence.behaviour.values())
+    return [_guard("behaviour", p, measured="; ".join(told), needed=needed, remedy=remedy, policy=policy, cases=fewest)]
+
+
+def judge_personal_data(evidence: Evidence) -> GateResult:
+    """Return whether label lists and artifacts are free of personal data."""
+    needed, found = "no finding of personal data in label lists or artifacts", evidence.personal_data
+    if found is None:
+        return GateResult("personal_data", "undecided", "not looked for", needed, "judge again: the search did not run")
+    remedy = f"remove the {found} findings from the label list and artifacts, and train again" if found else ""
+    return GateResult("personal_data", "failed" if found else "passed", f"{found} findings", needed, remedy)
+
+
+def judge_parity(evidence: Evidence) -> GateResult:
+    """Return whether the model answers the same after it was loaded from the registry."""
+    needed = "the same answers after reloading from the registry"
+    if evidence.parity is None:
+        return GateResult("parity", "undecided", "not checked", needed, "register it again: the check did not run")
+    if evidence.parity:
+        return GateResult("parity", "passed", "the same answers", needed)
+    remedy = "register it again with the locked versions: what was saved is not what was trained"
+    return GateResult("parity", "failed", "other answers", needed, remedy)
+
+
+def _guard(
+    name: str, p: Sequence[float], *, measured: str, needed: str, remedy: str, policy: GatePolicy, cases: int
+) -> GateResult:
+    is_worse = bool(holm(p, policy.guard_alpha).any())
+    lowest = min(p, default=None)
+    return GateResult(
+        name, "failed" if is_worse else "passed", measured, needed, remedy if is_worse else "", p=lowest, cases=cases
+    )
