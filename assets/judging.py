@@ -11,7 +11,7 @@ from assets.training import settled_labels
 from labeling import tables as t
 from labeling.sources.redaction import redact_texts
 from serving.release import Release, open_champion
-from training.judging.answers import DIMENSIONS, has_model, is_same_model, pair_answers
+from training.judging.answers import DIMENSIONS, has_model, pair_answers, read_answers
 from training.judging.evidence import Evidence, Request
 from training.judging.gates import GateResult, Verdict, join_verdicts
 from training.judging.judge import judge
@@ -94,7 +94,7 @@ def _judge_tasks(
 ) -> dict[str, Verdict]:
     """Judge each task; where one that is better is enough, those that changed share the look's level."""
     policy = loop.settings.gates
-    changed = sum(has_model(frame, "champion") and not is_same_model(frame) for frame in frames.values())
+    changed = sum(has_model(frame, "champion") and not read_answers(frame).is_same() for frame in frames.values())
     alpha = spend_alpha(policy.alpha, asked.look, tasks=max(1, changed) if asked.request == "improve" else 1)
     return {
         task: judge(

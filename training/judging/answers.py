@@ -1,6 +1,7 @@
 """The answers frame: what each model said of each test case of one task, beside the truth."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -74,24 +75,57 @@ def _describe(name: str, scores: Scores | None, truth: Sequence[str]) -> list[pl
     return [series.cast(_SAID[part]).alias(f"{name}{part}") for part, series in found.items()]
 
 
+@dataclass(frozen=True)
+class Paired:
+    """An answers frame read into arrays of n cases, for gates that count.
+
+    Attributes:
+        frame: the answers frame.
+        right: by model that answered, which cases it has right, (n,) bool.
+        names: by slice (``label`` and ``DIMENSIONS``), the values that occur.
+        places: by slice, the place in ``names`` of each case, (n,) int; -1 where it has no value.
+    """
+
+    frame: pl.DataFrame
+    right: dict[str, np.ndarray]
+    names: dict[str, list[str]]
+    places: dict[str, np.ndarray]
+
+    @property
+    def cases(self) -> int:
+        """How many there are."""
+        return self.frame.height
+
+    def count(self, beside: str = "champion") -> tuple[int, int]:
+        """Return how many cases the challenger loses to the model called ``beside``, and how many it wins."""
+        lost, won = self.differences(beside)
+        return int(lost.sum()), int(won.sum())
+
+    def differences(self, beside: str = "champion") -> tuple[np.ndarray, np.ndarray]:
+        """Return which cases the challenger loses to the model called ``beside``, and which it wins, each (n,) bool."""
+        now, was = self.right["challenger"], self.right[beside]
+        return was & ~now, now & ~was
+
+    def is_same(self, beside: str = "champion") -> bool:
+        """Return whether the challenger says of every case what the other says, as surely: then it is that model."""
+        said, sure = self.frame["challenger"], self.frame["challenger_confidence"]
+        return bool((said == self.frame[beside]).all() and (sure == self.frame[f"{beside}_confidence"]).all())
+
+
 def has_model(answers: pl.DataFrame, name: str) -> bool:
     """Return whether the frame holds answers of the model called ``name`` (of ``MODELS``)."""
-    return answers.height > 0 and answers[name].null_count() < answers.height
+    return answers.height > 0 and answers[name].null_count() == 0
 
 
-def count_differences(answers: pl.DataFrame, beside: str = "champion") -> tuple[np.ndarray, np.ndarray]:
-    """Return which cases the challenger loses to the model called ``beside``, and which it wins, each (n,) bool."""
-    right = answers.select(
-        now=(pl.col("challenger") == pl.col("truth")).fill_null(value=False),
-        was=(pl.col(beside) == pl.col("truth")).fill_null(value=False),
-    )
-    now, was = right["now"].to_numpy(), right["was"].to_numpy()
-    return was & ~now, now & ~was
-
-
-def is_same_model(answers: pl.DataFrame, beside: str = "champion") -> bool:
-    """Return whether the challenger says of every case what the other says, with the same confidence: one model."""
-    same = pl.col("challenger").eq_missing(pl.col(beside)) & (
-        pl.col("challenger_confidence").eq_missing(pl.col(f"{beside}_confidence"))
-    )
-    return bool(answers.select(same.all()).item())
+def read_answers(answers: pl.DataFrame) -> Paired:
+    """Read an answers frame into arrays."""
+    truth = answers["truth"]
+    right = {name: (answers[name] == truth).to_numpy() for name in MODELS if has_model(answers, name)}
+    names: dict[str, list[str]] = {}
+    places: dict[str, np.ndarray] = {}
+    for name, column in (("label", "truth"), *((one, one) for one in DIMENSIONS)):
+        values = answers[column].to_list()
+        names[name] = [value for value in dict.fromkeys(values) if value is not None]
+        place = {None: -1} | {value: row for row, value in enumerate(names[name])}
+        places[name] = np.fromiter(map(place.__getitem__, values), dtype=np.int64, count=len(values))
+    return Paired(answers, right, names, places)

@@ -7,31 +7,27 @@ challenger need not prove that each is no worse. What was not measured leaves no
 from collections.abc import Sequence
 
 import numpy as np
-import polars as pl
 
+from training.judging.answers import Paired
 from training.judging.evidence import Evidence
 from training.judging.gates import GatePolicy, GateResult
 from training.judging.paired import compare_detection, compare_failures, deal_losses, holm, resample_mean
+from training.judging.slices import SliceCounts
 
 _SMALLEST_CHANCE = 1e-12
 
 
-def judge_calibration(answers: pl.DataFrame, policy: GatePolicy, rng: np.random.Generator) -> list[GateResult]:
+def judge_calibration(answers: Paired, policy: GatePolicy, rng: np.random.Generator) -> list[GateResult]:
     """Return whether confidences are shown to mean less: paired bootstrap on loss (NLL) and Brier score.
 
     Over the cases whose truth both models know.
     """
-    known = answers.drop_nulls(
-        ["challenger_truth_chance", "champion_truth_chance", "challenger_brier", "champion_brier"]
-    )
-    if known.is_empty():
+    chances, briers = (_columns(answers, part) for part in ("truth_chance", "brier"))
+    known = np.isfinite(chances).all(axis=0)
+    if not known.any():
         return []
-    chances = known.select("challenger_truth_chance", "champion_truth_chance").to_numpy()
-    losses = -np.log(np.maximum(chances, _SMALLEST_CHANCE))
-    worse = {
-        "loss": losses[:, 0] - losses[:, 1],
-        "Brier score": (known["challenger_brier"] - known["champion_brier"]).to_numpy(),
-    }
+    losses = -np.log(np.maximum(chances[:, known], _SMALLEST_CHANCE))
+    worse = {"loss": losses[0] - losses[1], "Brier score": briers[0, known] - briers[1, known]}
     p = [resample_mean(difference, rng=rng) for difference in worse.values()]
     told = [
         f"{name} {value.mean():+.4f} (p {chance:.2g})" for (name, value), chance in zip(worse.items(), p, strict=True)
@@ -40,25 +36,22 @@ def judge_calibration(answers: pl.DataFrame, policy: GatePolicy, rng: np.random.
     remedy = (
         "look at the cases of which it is wrongly sure, and review more calibrate cases, which its temperature fits"
     )
-    return [
-        _guard(
-            "calibration", p, measured="; ".join(told), needed=needed, remedy=remedy, policy=policy, cases=known.height
-        )
-    ]
+    cases, measured = int(known.sum()), "; ".join(told)
+    return [_guard("calibration", p, measured=measured, needed=needed, remedy=remedy, policy=policy, cases=cases)]
 
 
-def judge_out_of_scope(answers: pl.DataFrame, outside: np.ndarray, policy: GatePolicy) -> list[GateResult]:
+def judge_out_of_scope(answers: Paired, outside: np.ndarray, policy: GatePolicy) -> list[GateResult]:
     """Return whether novelty is shown to tell messages outside every label apart less well (area under the ROC curve).
 
     A text that a model's first reader answered has no novelty and counts as the least novel.
 
     Args:
-        answers: an answers frame with a champion.
+        answers: what the models said.
         outside: (n,) bool, which cases people found to be none of the labels.
         policy: how many such cases are needed.
     """
-    columns = ["champion_novelty", "challenger_novelty"]
-    if any(answers[name].null_count() == answers.height for name in columns):
+    novelty = _columns(answers, "novelty")
+    if np.isnan(novelty).all(axis=1).any():
         return []
     count, needed = int(outside.sum()), f"area under the ROC curve not shown lower, p at most {policy.guard_alpha:g}"
     if count < policy.min_out_of_scope:
@@ -69,42 +62,38 @@ def judge_out_of_scope(answers: pl.DataFrame, outside: np.ndarray, policy: GateP
     if min(count, len(outside) - count) < 2:
         said = f"{count} out-of-scope cases tell nothing; min_out_of_scope in gates.yaml asks for no more"
         return [GateResult("out_of_scope", "passed", said, needed, cases=count)]
-    before, after = (answers[name].fill_null(-np.inf).to_numpy() for name in columns)
+    after, before = np.where(np.isnan(novelty), -np.inf, novelty)
     was, now, p = compare_detection(before, after, outside)
     measured = f"{count} out-of-scope cases: area {now:.3f}, the champion's {was:.3f} (p {p:.2g})"
     remedy = "settle more labels as none of these, or train with more labels in scope"
     return [_guard("out_of_scope", [p], measured=measured, needed=needed, remedy=remedy, policy=policy, cases=count)]
 
 
-def judge_fairness(table: pl.DataFrame, policy: GatePolicy) -> list[GateResult]:
+def judge_fairness(table: SliceCounts, policy: GatePolicy) -> list[GateResult]:
     """Return whether a segment that is served worse than the others is shown to fall further behind them.
 
     An exact permutation test of the segment's losses and wins against those of the other segments.
 
     Args:
-        table: ``tabulate_slices``.
+        table: ``count_slices``.
         policy: the level.
     """
-    segments = table.filter(slice="segment")
-    if segments.height < 2:
+    rows = table.rows("segment")
+    if len(rows) < 2:
         return []
-    sums = segments.select(pl.col("losses", "wins", "cases", "right").sum()).row(0, named=True)
-    behind = [
-        row for row in segments.iter_rows(named=True)
-        if row["right"] / row["cases"] < (sums["right"] - row["right"]) / (sums["cases"] - row["cases"])
-    ]  # fmt: skip
-    everything = (sums["losses"], sums["wins"], sums["cases"])
-    p = [deal_losses(row["losses"], row["wins"], row["cases"], of=everything) for row in behind]
+    losses, wins, cases, right = (counts[rows] for counts in (table.losses, table.wins, table.cases, table.right))
+    behind = np.flatnonzero(right / cases < (right.sum() - right) / (cases.sum() - cases))
+    everything = (int(losses.sum()), int(wins.sum()), int(cases.sum()))
+    p = [deal_losses(int(losses[row]), int(wins[row]), int(cases[row]), of=everything) for row in behind]
     told = [
-        f"{row['value']} {(row['wins'] - row['losses']) / row['cases']:+.1%} of {row['cases']} (p {chance:.2g})"
+        f"{table.names[rows[row]][1]} {(wins[row] - losses[row]) / cases[row]:+.1%} of {cases[row]} (p {chance:.2g})"
         for row, chance in sorted(zip(behind, p, strict=True), key=lambda pair: pair[1])
     ]
-    measured = (
-        f"all together {(sums['wins'] - sums['losses']) / sums['cases']:+.1%}; behind the others: {'; '.join(told[:3])}"
-    )
+    change = (everything[1] - everything[0]) / everything[2]
+    measured = f"all together {change:+.1%}; of those behind the others {'; '.join(told[:3]) or 'none'}"
     needed = f"no segment shown to fall further behind, p at most {policy.guard_alpha:g}"
     remedy = "label more cases of the segment that fell behind, or look whether their labels are settled rightly"
-    return [_guard("fairness", p, measured=measured, needed=needed, remedy=remedy, policy=policy, cases=sums["cases"])]
+    return [_guard("fairness", p, measured=measured, needed=needed, remedy=remedy, policy=policy, cases=everything[2])]
 
 
 def judge_latency(evidence: Evidence, policy: GatePolicy) -> list[GateResult]:
@@ -158,6 +147,12 @@ def judge_parity(evidence: Evidence) -> GateResult:
         return GateResult("parity", "passed", "the same answers", needed)
     remedy = "register it again with the locked versions: what was saved is not what was trained"
     return GateResult("parity", "failed", "other answers", needed, remedy)
+
+
+def _columns(answers: Paired, part: str) -> np.ndarray:
+    """Return a column of the challenger and of the champion, (2, n) float64, NaN where null."""
+    both = [answers.frame[f"{name}_{part}"].to_numpy() for name in ("challenger", "champion")]
+    return np.array(both, dtype=np.float64)
 
 
 def _guard(

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from labeling.vocabulary import NONE_OF_THESE
-from training.judging.answers import has_model
+from training.judging.answers import Paired, has_model, read_answers
 from training.judging.evidence import Evidence
 from training.judging.gates import GatePolicy, GateResult, Verdict, conclude
 from training.judging.guards import (
@@ -20,7 +20,7 @@ from training.judging.guards import (
     judge_personal_data,
 )
 from training.judging.overall import judge_better, judge_first, judge_not_worse, judge_reference, judge_size
-from training.judging.slices import judge_floors, judge_protected, judge_slices, tabulate_slices
+from training.judging.slices import count_slices, judge_floors, judge_protected, judge_slices
 
 
 def judge(answers: pl.DataFrame, evidence: Evidence, policy: GatePolicy, *, rng: np.random.Generator) -> Verdict:
@@ -37,26 +37,26 @@ def judge(answers: pl.DataFrame, evidence: Evidence, policy: GatePolicy, *, rng:
         rng: the only source of chance.
     """
     has_champion = has_model(answers, "champion")
-    known = answers.filter(~pl.col("truth").is_in(list(evidence.new_labels))) if has_champion else answers
-    gates = [judge_size(known.height, policy)]
+    everything = known = read_answers(answers)
+    if has_champion and evidence.new_labels:
+        known = read_answers(answers.filter(~pl.col("truth").is_in(list(evidence.new_labels))))
+    gates = [judge_size(known.cases, policy)]
     if gates[0].verdict == "passed":
-        gates += _beside(known, evidence, policy, rng) if has_champion else _alone(answers, evidence, policy)
+        gates += _beside(known, evidence, policy, rng) if has_champion else _alone(everything, evidence, policy)
     if has_champion:
         new = [("label", label) for label in sorted(evidence.new_labels)]
-        gates += judge_floors(answers, new, evidence, policy)
+        gates += judge_floors(everything, new, evidence, policy)
     gates += [*judge_latency(evidence, policy), *judge_behaviour(evidence, policy)]
     return conclude([*gates, judge_personal_data(evidence), judge_parity(evidence)])
 
 
-def _beside(
-    answers: pl.DataFrame, evidence: Evidence, policy: GatePolicy, rng: np.random.Generator
-) -> list[GateResult]:
-    table = tabulate_slices(answers)
-    outside = (answers["truth"] == NONE_OF_THESE).to_numpy()
+def _beside(answers: Paired, evidence: Evidence, policy: GatePolicy, rng: np.random.Generator) -> list[GateResult]:
+    table = count_slices(answers)
+    outside = (answers.frame["truth"] == NONE_OF_THESE).to_numpy()
     return [
         *([judge_better(answers, evidence, policy)] if evidence.request == "improve" else []),
         judge_not_worse(answers, evidence, policy),
-        *([judge_reference(answers, evidence, policy)] if has_model(answers, "reference") else []),
+        *([judge_reference(answers, evidence, policy)] if "reference" in answers.right else []),
         *judge_slices(table, policy),
         *judge_protected(table, evidence, policy),
         *judge_calibration(answers, policy, rng),
@@ -65,6 +65,6 @@ def _beside(
     ]
 
 
-def _alone(answers: pl.DataFrame, evidence: Evidence, policy: GatePolicy) -> list[GateResult]:
+def _alone(answers: Paired, evidence: Evidence, policy: GatePolicy) -> list[GateResult]:
     protected = policy.protected_in(evidence.task)
     return [judge_first(answers, evidence), *judge_floors(answers, protected, evidence, policy)]

@@ -1,9 +1,8 @@
 """The gates on all test cases of a task: is the challenger better, or at least no worse?"""
 
 import numpy as np
-import polars as pl
 
-from training.judging.answers import count_differences, is_same_model
+from training.judging.answers import Paired
 from training.judging.disagreements import DisagreementSample, estimate_difference, is_settled
 from training.judging.evidence import Evidence
 from training.judging.gates import BETTER, GatePolicy, GateResult
@@ -20,14 +19,14 @@ def judge_size(cases: int, policy: GatePolicy) -> GateResult:
     return GateResult("enough_cases", "undecided", measured, needed, remedy, cases=cases, lacking=lacking)
 
 
-def judge_better(answers: pl.DataFrame, evidence: Evidence, policy: GatePolicy) -> GateResult:
+def judge_better(answers: Paired, evidence: Evidence, policy: GatePolicy) -> GateResult:
     """Return whether the challenger is shown better than the champion.
 
     By the sealed test at half the level of the look, or by the sample of disagreements at the other half, whichever
     shows it: together they err no more often than the level (Bonferroni).
     """
-    losses, wins = _count(answers, "champion")
-    level, cases = evidence.alpha / 2, answers.height
+    losses, wins = answers.count()
+    level, cases = evidence.alpha / 2, answers.cases
     p = float(mcnemar(wins, losses))
     measured = _describe(losses, wins, cases, p)
     sample = evidence.disagreements
@@ -45,16 +44,16 @@ def judge_better(answers: pl.DataFrame, evidence: Evidence, policy: GatePolicy) 
     )
 
 
-def judge_not_worse(answers: pl.DataFrame, evidence: Evidence, policy: GatePolicy) -> GateResult:
+def judge_not_worse(answers: Paired, evidence: Evidence, policy: GatePolicy) -> GateResult:
     """Return whether the challenger is no worse than the champion by the margin.
 
     Where the request is to refresh, that must be shown (Tango's score, or the interval of the disagreements, each at
     half the look's level). Where it is to improve, another gate asks for more; here it is enough that no loss is shown
     nor one beyond the margin seen, which is what a release's other tasks are held to.
     """
-    if is_same_model(answers):
+    if answers.is_same():
         return GateResult(
-            "not_worse", "passed", "the same answers with the same confidence", "no worse", cases=answers.height
+            "not_worse", "passed", "the same answers with the same confidence", "no worse", cases=answers.cases
         )
     shown = _is_shown_close(answers, evidence, policy)
     sample = _settled(evidence, policy)
@@ -64,13 +63,13 @@ def judge_not_worse(answers: pl.DataFrame, evidence: Evidence, policy: GatePolic
     )
 
 
-def judge_reference(answers: pl.DataFrame, evidence: Evidence, policy: GatePolicy) -> GateResult:
+def judge_reference(answers: Paired, evidence: Evidence, policy: GatePolicy) -> GateResult:
     """Return whether the challenger is no worse by the margin than the reference, which stands while champions change.
 
     It keeps small losses, each within what a single test lets pass, from adding up.
     """
-    losses, wins = _count(answers, "reference")
-    p = exclude_loss(wins, losses, answers.height, margin=policy.margin)
+    losses, wins = answers.count("reference")
+    p = exclude_loss(wins, losses, answers.cases, margin=policy.margin)
     return _hold_against(
         "not_worse_than_reference",
         answers,
@@ -82,14 +81,13 @@ def judge_reference(answers: pl.DataFrame, evidence: Evidence, policy: GatePolic
     )
 
 
-def judge_first(answers: pl.DataFrame, evidence: Evidence) -> GateResult:
+def judge_first(answers: Paired, evidence: Evidence) -> GateResult:
     """Return whether a first champion is shown better than always giving the commonest answer."""
-    truth = answers["truth"]
-    commonest = truth.value_counts().sort("count", "truth", descending=[True, False])["truth"][0]
-    behind, ahead = _count(answers.with_columns(champion=pl.lit(commonest)), "champion")
-    p, cases = float(mcnemar(ahead, behind)), answers.height
-    accuracy = answers.select((pl.col("challenger") == pl.col("truth")).fill_null(value=False).mean()).item()
-    measured = f"accuracy {accuracy:.1%}, the commonest answer {(truth == commonest).mean():.1%}, p {p:.2g}"
+    counts = np.bincount(answers.places["label"])
+    right, common = answers.right["challenger"], answers.places["label"] == counts.argmax()
+    ahead, behind = int((right & ~common).sum()), int((common & ~right).sum())
+    p, cases = float(mcnemar(ahead, behind)), answers.cases
+    measured = f"accuracy {right.mean():.1%}, the commonest answer {counts.max() / cases:.1%}, p {p:.2g}"
     needed = f"better than the commonest answer, p at most {evidence.alpha:.2g}"
     if p <= evidence.alpha:
         return GateResult("beats_commonest", "passed", measured, needed, p=p, cases=cases)
@@ -102,7 +100,7 @@ def judge_first(answers: pl.DataFrame, evidence: Evidence) -> GateResult:
 
 def _hold_against(
     name: str,
-    answers: pl.DataFrame,
+    answers: Paired,
     beside: str,
     policy: GatePolicy,
     *,
@@ -110,8 +108,8 @@ def _hold_against(
     harms: list[float],
     strict: bool,
 ) -> GateResult:
-    losses, wins = _count(answers, beside)
-    cases = answers.height
+    losses, wins = answers.count(beside)
+    cases = answers.cases
     harm = float(mcnemar(losses, wins))
     low, high = difference_interval(wins, losses, cases, confidence=0.9)
     measured = f"{_describe(losses, wins, cases, harm)}, 90% interval {low:+.1%} to {high:+.1%}"
@@ -128,9 +126,9 @@ def _hold_against(
     return GateResult(name, "undecided", measured, needed, remedy, p=harm, cases=cases, lacking=lacking)
 
 
-def _is_shown_close(answers: pl.DataFrame, evidence: Evidence, policy: GatePolicy) -> bool:
-    losses, wins = _count(answers, "champion")
-    if exclude_loss(wins, losses, answers.height, margin=policy.margin) <= evidence.alpha / 2:
+def _is_shown_close(answers: Paired, evidence: Evidence, policy: GatePolicy) -> bool:
+    losses, wins = answers.count()
+    if exclude_loss(wins, losses, answers.cases, margin=policy.margin) <= evidence.alpha / 2:
         return True
     sample = _settled(evidence, policy)
     return sample is not None and estimate_difference(sample, confidence=1 - evidence.alpha).low > -policy.margin
@@ -139,11 +137,6 @@ def _is_shown_close(answers: pl.DataFrame, evidence: Evidence, policy: GatePolic
 def _settled(evidence: Evidence, policy: GatePolicy) -> DisagreementSample | None:
     sample = evidence.disagreements
     return sample if sample and is_settled(sample, most_missing=policy.max_unanswered_share) else None
-
-
-def _count(answers: pl.DataFrame, beside: str) -> tuple[int, int]:
-    lost, won = count_differences(answers, beside)
-    return int(lost.sum()), int(won.sum())
 
 
 def _describe(losses: int, wins: int, cases: int, p: float) -> str:

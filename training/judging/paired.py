@@ -167,7 +167,7 @@ def holm(chances: ArrayLike, level: float) -> np.ndarray:
 
 
 def resample_mean(
-    differences: np.ndarray, *, rng: np.random.Generator, enough: int = 20, most: int = 2000, block: int = 100
+    differences: np.ndarray, *, rng: np.random.Generator, enough: int = 20, most: int = 2000, block: int = 40
 ) -> float:
     """Return the share of paired bootstrap samples whose mean difference is not above zero, in (0, 1].
 

@@ -1,53 +1,52 @@
 """Harm on slices: a label, language, channel or segment that fares worse, though all cases together may not."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import ceil
 from typing import Any, Final
 
 import numpy as np
-import polars as pl
 
-from training.judging.answers import DIMENSIONS, count_differences
+from training.judging.answers import Paired
 from training.judging.evidence import Evidence
 from training.judging.gates import GatePolicy, GateResult, Slice
 from training.judging.paired import cases_to_show, holm, mcnemar, power_to_show, smallest_shown
 
-_NAMED: Final = 3
 _LIKELY: Final = 0.9
 """The recall that is hoped for of a label without a single case, to say how many it needs."""
 
 
-def tabulate_slices(answers: pl.DataFrame) -> pl.DataFrame:
-    """Count losses and wins beside the champion by slice.
+@dataclass(frozen=True)
+class SliceCounts:
+    """Cases, losses and wins beside the champion, and right answers of the challenger, by slice, each (m,) int."""
 
-    Args:
-        answers: an answers frame with a champion.
+    names: list[Slice]
+    cases: np.ndarray
+    losses: np.ndarray
+    wins: np.ndarray
+    right: np.ndarray
 
-    Returns:
-        ``slice``, ``value``, ``cases``, ``losses``, ``wins`` and ``right`` (of the challenger), one row a value that
-        occurs; cases without a value are in none.
-    """
-    lost, won = count_differences(answers)
-    counted = answers.select(
-        "language", "channel", "segment", label="truth", right=pl.col("challenger") == pl.col("truth")
-    ).with_columns(lost=pl.Series(lost), won=pl.Series(won))
-    counts = {
-        "cases": pl.len(),
-        "losses": pl.col("lost").sum(),
-        "wins": pl.col("won").sum(),
-        "right": pl.col("right").sum(),
-    }
-    parts = [
-        counted.group_by(value=pl.col(name)).agg(pl.lit(name).alias("slice"), **counts)
-        for name in ("label", *DIMENSIONS)
-        if counted[name].null_count() < counted.height
-    ]
-    columns = pl.col("slice", "value", *counts)
-    table = pl.concat(parts).select(columns).filter(pl.col("value").is_not_null()).sort("slice", "value")
-    return table.cast(dict.fromkeys(counts, pl.Int64))
+    def rows(self, name: str) -> np.ndarray:
+        """Return the rows of the slices called ``name``."""
+        return np.array([row for row, about in enumerate(self.names) if about[0] == name], dtype=np.int64)
 
 
-def judge_slices(table: pl.DataFrame, policy: GatePolicy) -> list[GateResult]:
+def count_slices(answers: Paired) -> SliceCounts:
+    """Count by every slice that has a case; cases without a value are in none."""
+    lost, won = answers.differences()
+    names = [(name, value) for name, values in answers.names.items() for value in values]
+
+    def count(which: np.ndarray) -> np.ndarray:
+        parts = [
+            np.bincount(places[which & (places >= 0)], minlength=len(answers.names[name]))
+            for name, places in answers.places.items()
+        ]
+        return np.concatenate(parts)
+
+    return SliceCounts(names, count(np.ones_like(lost)), count(lost), count(won), count(answers.right["challenger"]))
+
+
+def judge_slices(table: SliceCounts, policy: GatePolicy) -> list[GateResult]:
     """Return each slice with shown harm as failed, each that looks harmed as undecided; else one gate that passed.
 
     Harm is shown where the exact one-sided test says so after Holm's correction over those slices that differ in enough
@@ -55,25 +54,23 @@ def judge_slices(table: pl.DataFrame, policy: GatePolicy) -> list[GateResult]:
     p-value of ``suspect_alpha`` that is not confirmed by it is neither harmed nor cleared.
 
     Args:
-        table: ``tabulate_slices``.
+        table: ``count_slices``.
         policy: ``harm_alpha`` and ``suspect_alpha``.
     """
-    losses, wins = table["losses"].to_numpy(), table["wins"].to_numpy()
-    chances = mcnemar(losses, wins)
-    able = find_able(losses + wins, policy.harm_alpha)
+    chances = mcnemar(table.losses, table.wins)
+    able = find_able(table.losses + table.wins, policy.harm_alpha)
     shown = np.zeros(len(chances), dtype=bool)
     shown[able] = holm(chances[able], policy.harm_alpha)
     suspect = ~shown & (chances <= policy.suspect_alpha)
-    level = policy.harm_alpha / max(1, table.height)
     found = [
-        _describe_harm(table.row(int(row), named=True), float(chances[row]), bool(shown[row]), level)
+        _describe_harm(table, int(row), p=float(chances[row]), is_shown=bool(shown[row]), policy=policy)
         for row in np.flatnonzero(shown | suspect)
     ]
     if found:
         return found
     needed = f"no slice worse (Holm at {policy.harm_alpha:g}), none with p at most {policy.suspect_alpha:g}"
     worst = f", lowest p {chances.min():.2g}" if len(chances) else ""
-    measured = f"{table.height} slices, {len(able)} with enough differences to show harm{worst}"
+    measured = f"{len(table.names)} slices, {len(able)} with enough differences to show harm{worst}"
     return [GateResult("no_slice_harmed", "passed", measured, needed)]
 
 
@@ -89,7 +86,7 @@ def find_able(differing: np.ndarray, level: float) -> np.ndarray:
     return np.flatnonzero(0.5 ** differing.astype(np.float64) <= level / most) if most else np.array([], dtype=np.int64)
 
 
-def judge_protected(table: pl.DataFrame, evidence: Evidence, policy: GatePolicy) -> list[GateResult]:
+def judge_protected(table: SliceCounts, evidence: Evidence, policy: GatePolicy) -> list[GateResult]:
     """Return of each protected slice whether the harm that matters would have been seen there.
 
     Were its accuracy to fall by ``protected_drop``, the exact test at the strictest level that Holm may ask of it must
@@ -97,14 +94,14 @@ def judge_protected(table: pl.DataFrame, evidence: Evidence, policy: GatePolicy)
     on all of the test. A label that is new since the champion is judged by ``judge_floors`` instead.
 
     Args:
-        table: ``tabulate_slices``.
+        table: ``count_slices``.
         evidence: the task, its new labels, and who waived what.
         policy: what is protected and how well.
     """
-    wins, cases = table.filter(slice="label").select(pl.col("wins", "cases").sum()).row(0)
-    against = round(wins / max(1, cases), 3)
-    level = policy.harm_alpha / max(1, table.height)
-    had = {(row[0], row[1]): row[2] for row in table.select("slice", "value", "cases").iter_rows()}
+    labels = table.rows("label")
+    against = round(float(table.wins[labels].sum() / max(1, table.cases[labels].sum())), 3)
+    level = policy.harm_alpha / max(1, len(table.names))
+    had = dict(zip(table.names, table.cases.tolist(), strict=True))
     return [
         _judge_power(named, had.get(named, 0), against=against, level=level, evidence=evidence, policy=policy)
         for named in policy.protected_in(evidence.task)
@@ -112,9 +109,7 @@ def judge_protected(table: pl.DataFrame, evidence: Evidence, policy: GatePolicy)
     ]
 
 
-def judge_floors(
-    answers: pl.DataFrame, slices: Sequence[Slice], evidence: Evidence, policy: GatePolicy
-) -> list[GateResult]:
+def judge_floors(answers: Paired, slices: Sequence[Slice], evidence: Evidence, policy: GatePolicy) -> list[GateResult]:
     """Return of each slice whether the challenger is shown to be right often enough there, beside nobody.
 
     For labels that are new since the champion, and for protected slices of a first champion: there is nothing to lose
@@ -122,7 +117,7 @@ def judge_floors(
     ``floor_recall``; where it shows one below, the gate fails.
 
     Args:
-        answers: an answers frame.
+        answers: what the models said.
         slices: which.
         evidence: who waived what.
         policy: the floor.
@@ -130,16 +125,17 @@ def judge_floors(
     return [_judge_floor(named, answers, evidence, policy) for named in slices]
 
 
-def _describe_harm(row: dict, p: float, is_shown: bool, level: float) -> GateResult:
-    about, cases = (row["slice"], row["value"]), row["cases"]
-    drop, against = (row["losses"] - row["wins"]) / cases, row["wins"] / cases
-    measured = f"{row['losses']} losses, {row['wins']} wins of {cases} ({-drop:+.0%}, p {p:.2g})"
+def _describe_harm(table: SliceCounts, row: int, *, p: float, is_shown: bool, policy: GatePolicy) -> GateResult:
+    about, cases, losses, wins = table.names[row], int(table.cases[row]), int(table.losses[row]), int(table.wins[row])
+    drop = (losses - wins) / cases
+    measured = f"{losses} losses, {wins} wins of {cases} ({-drop:+.0%}, p {p:.2g})"
     needed = f"{about[0]} {about[1]} no worse"
     common = {"slice": about, "p": p, "cases": cases}
     if is_shown:
         remedy = f"look at the lost cases of {about[0]} {about[1]}: wrong labels settled, or too few to train on"
         return GateResult("slice_harmed", "failed", measured, needed, remedy, **common)
-    lacking = max(1, cases_to_show(round(drop, 2), round(against, 2), level, 0.8) - cases)
+    level = policy.harm_alpha / len(table.names)
+    lacking = max(1, cases_to_show(round(drop, 2), round(wins / cases, 2), level, policy.protected_power) - cases)
     remedy = f"review about {lacking} test cases more of {about[0]} {about[1]}: it looks worse, and so few cannot tell"
     return GateResult("slice_suspect", "undecided", measured, needed, remedy, lacking=lacking, **common)
 
@@ -162,12 +158,12 @@ def _judge_power(
     return _leave_open("protected_slice", measured, needed, evidence, lacking=lacking, **common)
 
 
-def _judge_floor(about: Slice, answers: pl.DataFrame, evidence: Evidence, policy: GatePolicy) -> GateResult:
+def _judge_floor(about: Slice, answers: Paired, evidence: Evidence, policy: GatePolicy) -> GateResult:
     from scipy.stats import binom
 
-    column = "truth" if about[0] == "label" else about[0]
-    mine = answers.filter(pl.col(column) == about[1])
-    cases, right = mine.height, int((mine["challenger"] == mine["truth"]).sum())
+    names, places = answers.names[about[0]], answers.places[about[0]]
+    mine = places == (names.index(about[1]) if about[1] in names else len(names))
+    cases, right = int(mine.sum()), int(answers.right["challenger"][mine].sum())
     floor, level = policy.floor_recall, policy.guard_alpha
     above, below = float(binom.sf(right - 1, cases, floor)), float(binom.cdf(right, cases, floor))
     measured = f"{right} of {cases} cases of {about[0]} {about[1]} right (p {above:.2g})"
