@@ -69,31 +69,47 @@ def judge_out_of_scope(answers: Paired, outside: np.ndarray, policy: GatePolicy)
     return [_guard("out_of_scope", [p], measured=measured, needed=needed, remedy=remedy, policy=policy, cases=count)]
 
 
-def judge_fairness(table: SliceCounts, policy: GatePolicy) -> list[GateResult]:
+def judge_fairness(table: SliceCounts, evidence: Evidence, policy: GatePolicy) -> list[GateResult]:
     """Return whether a segment that is served worse than the others is shown to fall further behind them.
 
-    An exact permutation test of the segment's losses and wins against those of the other segments.
+    An exact permutation test of the segment's losses and wins against those of the other segments. A segment that loses
+    fails the gate; one that gains less than the others leaves it open, for a reviewer to waive by name.
 
     Args:
         table: ``count_slices``.
+        evidence: who waived what.
         policy: the level.
     """
     rows = table.rows("segment")
     if len(rows) < 2:
         return []
-    losses, wins, cases, right = (counts[rows] for counts in (table.losses, table.wins, table.cases, table.right))
-    behind = np.flatnonzero(right / cases < (right.sum() - right) / (cases.sum() - cases))
-    everything = (int(losses.sum()), int(wins.sum()), int(cases.sum()))
-    p = [deal_losses(int(losses[row]), int(wins[row]), int(cases[row]), of=everything) for row in behind]
-    told = [
-        f"{table.names[rows[row]][1]} {(wins[row] - losses[row]) / cases[row]:+.1%} of {cases[row]} (p {chance:.2g})"
-        for row, chance in sorted(zip(behind, p, strict=True), key=lambda pair: pair[1])
+    cases, right = table.cases[rows], table.right[rows]
+    behind = rows[right / cases < (right.sum() - right) / (cases.sum() - cases)]
+    everything = (int(table.losses[rows].sum()), int(table.wins[rows].sum()), int(cases.sum()))
+    p = [
+        deal_losses(int(table.losses[row]), int(table.wins[row]), int(table.cases[row]), of=everything)
+        for row in behind
     ]
-    change = (everything[1] - everything[0]) / everything[2]
-    measured = f"all together {change:+.1%}; of those behind the others {'; '.join(told[:3]) or 'none'}"
-    needed = f"no segment shown to fall further behind, p at most {policy.guard_alpha:g}"
-    remedy = "label more cases of the segment that fell behind, or look whether their labels are settled rightly"
-    return [_guard("fairness", p, measured=measured, needed=needed, remedy=remedy, policy=policy, cases=everything[2])]
+    shown = behind[holm(p, policy.guard_alpha)]
+    if len(shown):
+        return [_describe_gap(table, int(row), p[behind.tolist().index(row)], evidence) for row in shown]
+    measured = f"{len(behind)} of {len(rows)} segments behind the others, lowest p {min(p, default=1.0):.2g}"
+    needed = f"none shown to fall further behind, p at most {policy.guard_alpha:g}"
+    return [GateResult("fairness", "passed", measured, needed, p=min(p, default=None), cases=everything[2])]
+
+
+def _describe_gap(table: SliceCounts, row: int, p: float, evidence: Evidence) -> GateResult:
+    about, cases = table.names[row], int(table.cases[row])
+    change = (int(table.wins[row]) - int(table.losses[row])) / cases
+    measured, needed = f"{about[1]} {change:+.1%} of {cases} (p {p:.2g})", "no further behind the other segments"
+    common = {"slice": about, "p": p, "cases": cases}
+    if change >= 0 and (reviewer := evidence.waivers.get(about)):
+        return GateResult("fairness", "waived", f"{measured}; waived by {reviewer}", needed, **common)
+    remedy = f"label more cases of segment {about[1]} to train on, or look whether its labels are settled rightly"
+    if change < 0:
+        return GateResult("fairness", "failed", measured, needed, remedy, **common)
+    remedy += "; as it loses nothing itself, a reviewer may waive it by name"
+    return GateResult("fairness", "undecided", measured, needed, remedy, **common)
 
 
 def judge_latency(evidence: Evidence, policy: GatePolicy) -> list[GateResult]:

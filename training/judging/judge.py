@@ -61,7 +61,7 @@ def _beside(answers: Paired, evidence: Evidence, policy: GatePolicy, rng: np.ran
         *judge_protected(table, evidence, policy),
         *judge_calibration(answers, policy, rng),
         *judge_out_of_scope(answers, outside, policy),
-        *judge_fairness(table, policy),
+        *judge_fairness(table, evidence, policy),
     ]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from training.judging.answers import Paired
-from training.judging.disagreements import DisagreementSample, estimate_difference, is_settled
+from training.judging.disagreements import AccuracyDifference, DisagreementSample, estimate_difference, is_settled
 from training.judging.evidence import Evidence
 from training.judging.gates import BETTER, GatePolicy, GateResult
 from training.judging.paired import difference_interval, exclude_loss, holm, mcnemar, power_to_show
@@ -49,7 +49,8 @@ def judge_not_worse(answers: Paired, evidence: Evidence, policy: GatePolicy) -> 
 
     Where the request is to refresh, that must be shown (Tango's score, or the interval of the disagreements, each at
     half the look's level). Where it is to improve, another gate asks for more; here it is enough that no loss is shown
-    nor one beyond the margin seen, which is what a release's other tasks are held to.
+    nor one beyond the margin seen, which is what a release's other tasks are held to. It fails where a loss is shown
+    and what is seen of it lies beyond the margin.
     """
     if answers.is_same():
         return GateResult(
@@ -57,9 +58,11 @@ def judge_not_worse(answers: Paired, evidence: Evidence, policy: GatePolicy) -> 
         )
     shown = _is_shown_close(answers, evidence, policy)
     sample = _settled(evidence, policy)
-    harms = [] if sample is None else [float(mcnemar(sample.champion, sample.challenger))]
+    others = (
+        [] if sample is None else [(float(mcnemar(sample.champion, sample.challenger)), estimate_difference(sample))]
+    )
     return _hold_against(
-        "not_worse", answers, "champion", policy, is_shown=shown, harms=harms, strict=evidence.request == "refresh"
+        "not_worse", answers, "champion", policy, is_shown=shown, others=others, strict=evidence.request == "refresh"
     )
 
 
@@ -76,7 +79,7 @@ def judge_reference(answers: Paired, evidence: Evidence, policy: GatePolicy) -> 
         "reference",
         policy,
         is_shown=p <= policy.harm_alpha,
-        harms=[],
+        others=[],
         strict=evidence.request == "refresh",
     )
 
@@ -105,7 +108,7 @@ def _hold_against(
     policy: GatePolicy,
     *,
     is_shown: bool,
-    harms: list[float],
+    others: list[tuple[float, AccuracyDifference]],
     strict: bool,
 ) -> GateResult:
     losses, wins = answers.count(beside)
@@ -116,12 +119,15 @@ def _hold_against(
     needed = f"{'shown to be ' if strict else ''}no worse than the {beside} by {policy.margin:.1%}"
     if is_shown:
         return GateResult(name, "passed", measured, needed, p=harm, cases=cases)
-    if holm([harm, *harms], policy.harm_alpha).any():
+    seen = (wins - losses) / cases
+    refuted = holm([harm, *(p for p, _ in others)], policy.harm_alpha)
+    changes = np.array([seen, *(other.value for _, other in others)])
+    if (refuted & (changes < -policy.margin)).any():
         remedy = "look at the lost cases: wrong labels among the new ones, or a label that got too few"
         return GateResult(name, "failed", measured, needed, remedy, p=harm, cases=cases)
-    if not strict and (wins - losses) / cases >= -policy.margin:
+    if not strict and not refuted.any() and seen >= -policy.margin:
         return GateResult(name, "passed", f"{measured}: no loss shown", needed, p=harm, cases=cases)
-    lacking = _more_cases(low, (wins - losses) / cases, cases, policy.margin)
+    lacking = _more_cases(low, seen, cases, policy.margin)
     remedy = f"review about {lacking} test cases more: so few cannot rule out a loss beyond the margin"
     return GateResult(name, "undecided", measured, needed, remedy, p=harm, cases=cases, lacking=lacking)
 
