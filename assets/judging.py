@@ -63,6 +63,7 @@ def judge_against(loop: Loop, release: Release, champion: Release | None, asked:
     """
     frames: dict[str, pl.DataFrame] = {}
     cards: dict[str, Scorecard] = {}
+    labels: dict[str, tuple[str, ...]] = {}
     new: dict[str, frozenset[str]] = {}
     for task, scorer in release.scorers.items():
         cases = _test_cases(loop, task)
@@ -71,10 +72,11 @@ def judge_against(loop: Loop, release: Release, champion: Release | None, asked:
         live = champion.scorers.get(task) if champion else None
         before = _score(loop, task, live, texts) if live else None
         frames[task] = pair_answers(cases, scores, before)
+        labels[task] = scores.labels
         new[task] = frozenset(scores.labels) - frozenset(before.labels) if before else frozenset()
         if truth:
             cards[task] = score_answers(truth, scores)
-    verdicts = _judge_tasks(loop, frames, new, asked)
+    verdicts = _judge_tasks(loop, frames, labels, new, asked)
     joined = join_verdicts(verdicts)
     summary = describe_gates(joined)
     return Judged(
@@ -90,7 +92,11 @@ def judge_against(loop: Loop, release: Release, champion: Release | None, asked:
 
 
 def _judge_tasks(
-    loop: Loop, frames: Mapping[str, pl.DataFrame], new: Mapping[str, frozenset[str]], asked: Asked
+    loop: Loop,
+    frames: Mapping[str, pl.DataFrame],
+    labels: Mapping[str, Sequence[str]],
+    new: Mapping[str, frozenset[str]],
+    asked: Asked,
 ) -> dict[str, Verdict]:
     """Judge each task; where one that is better is enough, those that changed share the look's level."""
     policy = loop.settings.gates
@@ -103,7 +109,7 @@ def _judge_tasks(
                 task=task,
                 alpha=alpha,
                 request=asked.request,
-                personal_data=_count_personal_data(loop, loop.settings.taxonomy.task(task).label_names),
+                personal_data=_count_personal_data(loop, labels[task]),
                 parity=asked.parity,
                 new_labels=new[task],
             ),

@@ -1,12 +1,14 @@
 import json
 
 import pytest
+import yaml
 
-from assets.judging import describe_gates, judge_release
+from assets.judging import Asked, describe_gates, judge_against, judge_release
 from serving.handoff import HandoffConfig, HandoffPolicy, Threshold
 from serving.release import Release, build_release
+from tests.assets.conftest import NOW
 from tests.training.parts import MESSAGES, saved_model
-from training.judging.gates import join_verdicts, judge
+from training.judging.gates import GateResult, conclude
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def judged(stocked, release, mlflow_registry):
         stocked.interactions("calibrate", lot="audit", part="calibrate", text=texts[0])
         stocked.interactions("open", text=texts[0])
         stocked.labels({"calibrate": other[said[0]], "open": other[said[0]]}, task="topic")
-        return judge_release(stocked.loop, release, mlflow_registry)
+        return judge_release(stocked.loop, release, mlflow_registry, Asked(parity=True))
 
     return on_cases
 
@@ -50,17 +52,45 @@ def test_a_release_is_scored_on_the_test_part_alone(judged):
 
 
 def test_without_test_cases_nothing_is_claimed(stocked, release, mlflow_registry):
-    found = judge_release(stocked.loop, release, mlflow_registry)
+    found = judge_release(stocked.loop, release, mlflow_registry, Asked(parity=True))
     assert found.verdict == "inconclusive"
     assert found.metrics == {}
     assert list(found.documents) == ["gates.md"]
 
 
-def test_gates_are_told_in_one_table_with_what_would_help(stocked):
-    verdict = judge(["a"] * 3, None, ["a"] * 3, stocked.loop.settings.gates)
-    head, rule, *rows = describe_gates(join_verdicts({"topic": verdict})).splitlines()
+def test_gates_are_told_in_one_table_with_what_would_help():
+    verdict = conclude(
+        [
+            GateResult("topic.enough_cases", "undecided", "3", "at least 50 test cases", "review 47 audit cases more"),
+            GateResult("topic.slice_harmed", "failed", "lost 9", "no worse", "look", slice=("label", "refund")),
+        ]
+    )
+    head, rule, *rows = describe_gates(verdict).splitlines()
     assert head == "| gate | verdict | measured | needed | what would help |"
     assert rule.count("|") == 6
-    assert len(rows) == len(join_verdicts({"topic": verdict}).gates) > 0
-    assert all(row.count("|") == 6 for row in rows)
-    assert any("undecided" in row for row in rows)
+    assert rows == [
+        "| topic.enough_cases | undecided | 3 | at least 50 test cases | review 47 audit cases more |",
+        "| topic.slice_harmed (label refund) | failed | lost 9 | no worse | look |",
+    ]
+
+
+def test_what_is_asked_of_a_judging_reaches_the_gates(judged, stocked, release):
+    judged(wrong=6)
+    (stocked.home.configs / "gates.yaml").write_text(_with(stocked, min_cases=20), encoding="utf-8")
+    loop = type(stocked.loop)(home=str(stocked.home.path), now_is=NOW.isoformat(), desk="fake")
+
+    def gates(asked):
+        return {gate.name: gate for gate in judge_against(loop, release, release, asked).gates}
+
+    improve, refresh = gates(Asked(parity=True)), gates(Asked(request="refresh"))
+    assert "topic.better" in improve
+    assert "topic.better" not in refresh
+    assert (improve["topic.parity"].verdict, refresh["topic.parity"].verdict) == ("passed", "undecided")
+    assert improve["topic.personal_data"].measured == "0 findings"
+    assert "p at most 0.022" in improve["topic.better"].needed
+    assert "p at most 0.0072" in gates(Asked(look=2))["topic.better"].needed
+
+
+def _with(stocked, **changes):
+    raw = yaml.safe_load((stocked.home.configs / "gates.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_dump(raw | changes)

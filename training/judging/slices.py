@@ -12,6 +12,9 @@ from training.judging.evidence import Evidence
 from training.judging.gates import GatePolicy, GateResult, Slice
 from training.judging.paired import cases_to_show, holm, mcnemar, power_to_show, smallest_shown
 
+_STEP: Final = 0.005
+"""Shares are rounded to this where power hangs on them little, so that it is worked out once for many."""
+
 _LIKELY: Final = 0.9
 """The recall that is hoped for of a label without a single case, to say how many it needs."""
 
@@ -99,7 +102,7 @@ def judge_protected(table: SliceCounts, evidence: Evidence, policy: GatePolicy) 
         policy: what is protected and how well.
     """
     labels = table.rows("label")
-    against = round(float(table.wins[labels].sum() / max(1, table.cases[labels].sum())), 3)
+    against = round(float(table.wins[labels].sum() / max(1, table.cases[labels].sum())) / _STEP) * _STEP
     level = policy.harm_alpha / max(1, len(table.names))
     had = dict(zip(table.names, table.cases.tolist(), strict=True))
     return [
