@@ -13,8 +13,8 @@ commonest intent and the smallest segment (5%) are protected. 1,000 pairs each, 
 - *few*: the same with 5 test cases, the intent protected.
 
 Sequences: 1,000 champions, each faced by 30 equal challengers; the test is drawn anew after every 10 judgings. A false
-*better* is any night on which the gate of that name passes; nights on which neither the test nor the sample shows a gain
-are judged no further, because no gate can then pass it.
+*better* is any night on which the gate of that name passes; nights on which neither the test nor the sample shows a
+gain are judged no further, because no gate can then pass it.
 
 Labels: what the sample asks people to read in *better*, as a share of the fresh cases, labelled all, on which the exact
 test at the same level would show a gain of 1 point at 3% discordance as often as the samples did here.

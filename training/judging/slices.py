@@ -116,8 +116,8 @@ def judge_floors(answers: Paired, slices: Sequence[Slice], evidence: Evidence, p
     """Return of each slice whether the challenger is shown to be right often enough there, beside nobody.
 
     For labels that are new since the champion, and for protected slices of a first champion: there is nothing to lose
-    against. The binomial test (Clopper and Pearson, 1934) at ``guard_alpha`` must show an accuracy above
-    ``floor_recall``; where it shows one below, the gate fails.
+    against. Of a protected slice, the binomial test (Clopper and Pearson, 1934) at ``guard_alpha`` must show an accuracy
+    above ``floor_recall``; of others it is enough that such an accuracy is seen. Where one below is shown, the gate fails.
 
     Args:
         answers: what the models said.
@@ -168,11 +168,12 @@ def _judge_floor(about: Slice, answers: Paired, evidence: Evidence, policy: Gate
     mine = places == (names.index(about[1]) if about[1] in names else len(names))
     cases, right = int(mine.sum()), int(answers.right["challenger"][mine].sum())
     floor, level = policy.floor_recall, policy.guard_alpha
+    is_protected = about in policy.protected_in(evidence.task)
     above, below = float(binom.sf(right - 1, cases, floor)), float(binom.cdf(right, cases, floor))
     measured = f"{right} of {cases} cases of {about[0]} {about[1]} right (p {above:.2g})"
-    needed = f"shown to be right in more than {floor:.0%}, p at most {level:g}"
+    needed = f"right in more than {floor:.0%}" + (f", shown with p at most {level:g}" if is_protected else "")
     common = {"slice": about, "p": above, "cases": cases}
-    if above <= level:
+    if above <= level or (not is_protected and cases and right >= floor * cases):
         return GateResult("floor_recall", "passed", measured, needed, **common)
     if cases and below <= level:
         remedy = f"label more cases of {about[0]} {about[1]} to train on"
