@@ -116,8 +116,8 @@ def judge_floors(answers: Paired, slices: Sequence[Slice], evidence: Evidence, p
     """Return of each slice whether the challenger is shown to be right often enough there, beside nobody.
 
     For labels that are new since the champion, and for protected slices of a first champion: there is nothing to lose
-    against. Of a protected slice, the binomial test (Clopper and Pearson, 1934) at ``guard_alpha`` must show an accuracy
-    above ``floor_recall``; of others it is enough that such an accuracy is seen. Where one below is shown, the gate fails.
+    against. Where an accuracy below ``floor_recall`` is shown, the gate fails (binomial test at ``guard_alpha``;
+    Clopper and Pearson, 1934). Of a protected slice, one above must be shown; of others it is enough that it is seen.
 
     Args:
         answers: what the models said.
