@@ -80,10 +80,12 @@ class JudgedHome:
         tags = {PARITY_TAG: PASSED, MEMBERS_TAG: "{}"}
         if not self.registry.versions(RELEASE):
             client.create_registered_model(RELEASE)
+            client.create_experiment("judged", artifact_location=str(self.stocked.home.path / "runs"))
         model = self.stocked.home.path / "models" / str(len(self.registry.versions(RELEASE)))
         shutil.copytree(folder, model / "artifacts" / "folder")
         (model / "MLmodel").write_text(_MLMODEL)
-        made = client.create_model_version(RELEASE, str(model), tags=tags)
+        run = client.create_run(client.get_experiment_by_name("judged").experiment_id)
+        made = client.create_model_version(RELEASE, str(model), run.info.run_id, tags=tags)
         return name.version(RELEASE, str(made.version))
 
     def crown(self, folder: Path) -> ModelVersion:

@@ -39,7 +39,7 @@ def test_a_release_is_scored_on_the_test_part_alone(home, pair):
     assert {gate.name for gate in found.gates} >= {
         "topic.enough_cases",
         "topic.beats_commonest",
-        "topic.behaviour_typos",
+        "topic.behaviour",
     }
 
 
