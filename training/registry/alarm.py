@@ -30,7 +30,7 @@ from training.registry.standing import ALIAS_MOVED, CHALLENGER_NAMED, DECISION, 
 ALARM: Final = "alarm"
 ALARM_OVER: Final = "alarm_over"
 TAG_PUT_RIGHT: Final = "tag_put_right"
-PAUSE_SECONDS: Final = 3.0
+PAUSE_SECONDS: Final = 2.0
 """How long after the first look the second comes: an entry and its tags cannot be written in one transaction."""
 
 _FORMS: Final = {
