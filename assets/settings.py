@@ -18,7 +18,7 @@ from serving.handoff import HandoffConfig
 from serving.notices import NoticesConfig
 from training.judging.gates import GatePolicy
 from training.recipe import Recipe
-from training.registry.people import People
+from training.registry.people import REVIEWERS, People
 
 Port = Field(ge=1, le=65535)
 
@@ -158,9 +158,6 @@ class Settings:
             raise ConfigError([f"recipes/{name}.yaml is needed, found {', '.join(self.recipes)}: name one of these"])
         return self.recipes[name]
 
-
-REVIEWERS: Final = "reviewers.yaml"
-"""Who may decide. A home that was made before there were reviewers lacks it: nobody may decide then, all else works."""
 
 SECTIONS: Final[dict[str, type[Config]]] = {
     "settings.yaml": ServiceSettings,

@@ -35,10 +35,19 @@ _COMMANDS: Final = {
     "erase": _WORK,
     "run": _WORK,
     "train": _WORK,
+    "challengers": _DECIDE,
+    "compare": _DECIDE,
     "promote": _DECIDE,
+    "reject": _DECIDE,
+    "more-evidence": _DECIDE,
+    "waive": _DECIDE,
     "rollback": _DECIDE,
+    "history": _DECIDE,
 }
-"""Each command's panel in ``--help``; the function is ``pipelines.commands.NAME.NAME``, its imports are lazy."""
+"""Each command's panel in ``--help``; the function is ``pipelines.commands.NAME.NAME``, its imports are lazy.
+
+A name of two words stands here as it is typed; its module has "_" for "-".
+"""
 
 app = typer.Typer(
     name="cxloop",
@@ -66,14 +75,21 @@ def cxloop(
 
 
 def _command(name: str) -> Callable[..., Any]:
-    return getattr(import_module(f"pipelines.commands.{name}"), name)
+    module = name.replace("-", "_")
+    return getattr(import_module(f"pipelines.commands.{module}"), module)
 
 
 for _name, _panel in _COMMANDS.items():
     app.command(_name, rich_help_panel=_panel)(_command(_name))
 
-for _name in ("audit", "config", "quarantine", "review"):
-    app.add_typer(import_module(f"pipelines.commands.{_name}").app, name=_name, rich_help_panel=_WORK)
+for _name, _panel in {
+    "config": _WORK,
+    "quarantine": _WORK,
+    "review": _WORK,
+    "audit": _DECIDE,
+    "reviewers": _DECIDE,
+}.items():
+    app.add_typer(import_module(f"pipelines.commands.{_name}").app, name=_name, rich_help_panel=_panel)
 
 
 def main() -> None:

@@ -198,7 +198,7 @@ class Runner:
             asked = definition.evaluate_tick(context).run_requests or []
         done = {run.tags.get("dagster/run_key") for run in self._instance.get_runs() if run.is_success}
         return [
-            self.run(str(definition.job_name), now=now, tags={**request.tags, **_key_tag(request.run_key)})
+            self.run(str(definition.job_name), now=now, tags={**request.tags, **_tags_of(sensor, request.run_key)})
             for request in asked
             if request.run_key is None or request.run_key not in done
         ]
@@ -233,8 +233,9 @@ def close_dead_runs(instance: dg.DagsterInstance) -> None:
             instance.report_run_failed(run, "its process was killed")
 
 
-def _key_tag(run_key: str | None) -> dict[str, str]:
-    return {"dagster/run_key": run_key} if run_key else {}
+def _tags_of(sensor: str, run_key: str | None) -> dict[str, str]:
+    """Return the tags that Dagster's daemon puts on a run that a sensor asked for."""
+    return {"dagster/sensor_name": sensor, **({"dagster/run_key": run_key} if run_key else {})}
 
 
 def _foreseen(error: BaseException) -> CxloopError | None:

@@ -53,13 +53,17 @@ def say_next(*steps: str) -> None:
         printer.print(step, markup=False)
 
 
+def _spell_out(text: str) -> str:
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 def say_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print ``rows`` under ``columns``; cells are text, never markup."""
+    """Print ``rows`` under ``columns``; cells are text, never markup; what would steer a terminal is spelled out."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(_spell_out(cell)) for cell in row))
     console().print(table)

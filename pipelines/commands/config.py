@@ -9,6 +9,7 @@ from pipelines.commands.options import HomeOption, open_home
 if TYPE_CHECKING:
     from labeling.home import Home
     from labeling.taxonomy import Taxonomy
+    from training.registry.people import People
 
 app = typer.Typer(help="Look after the settings of a home.", no_args_is_help=True)
 
@@ -27,6 +28,7 @@ def check(home: HomeOption = None) -> None:
     settings = load_settings(opened.configs)
     tasks = ", ".join(f"{task.name} ({len(task.labels)} labels)" for task in settings.taxonomy.tasks)
     say(f"No faults in {opened.configs}. Tasks: {tasks}.", style="green")
+    _tell_reviewers(opened, settings.people)
     if _tell_former(opened, settings.taxonomy):
         say_next("`cxloop run review` settles these labels under the new taxonomy, then `cxloop run retrain`")
     else:
@@ -47,6 +49,19 @@ def _tell_former(home: "Home", taxonomy: "Taxonomy") -> bool:
     ]
     say_table("Settled labels that the taxonomy changed since", ["task", "change", "was", "is now", "labels"], rows)
     return True
+
+
+def _tell_reviewers(home: "Home", people: "People") -> None:
+    """Tell where nobody, or too few, may decide on challengers."""
+    from pipelines.terminal import say
+    from training.registry.people import REVIEWERS
+
+    may, needed = len(people.reviewers), people.required_approvals
+    if not (home.configs / REVIEWERS).exists():
+        say(f"{REVIEWERS} is not there: nobody may decide. `cxloop reviewers add NAME` makes it.", style="yellow")
+    elif may < needed:
+        told = f"{needed} must approve, {may} may: `cxloop reviewers add NAME`"
+        say(f"{REVIEWERS} names too few reviewers: {told}.", style="yellow")
 
 
 def _nothing(change: str) -> str:

@@ -130,6 +130,7 @@ def _tell(home: Path, imported: "Imported | None") -> None:
     from pipelines.terminal import say, say_next
 
     say(f"Made {home}: configs/ holds the settings, inbox/ is where events arrive.", style="green")
+    say("Nobody may approve a release yet: `cxloop reviewers add NAME` lets you, and shows your token.")
     if imported is None:
         say("Its taxonomy is the demo's: put your tasks and labels into configs/taxonomy.yaml.")
         say_next("edit configs/taxonomy.yaml, then `cxloop config check`", "`cxloop up` shows the pages")

@@ -24,6 +24,12 @@ DeskOption = Annotated[
     typer.Option(help="Where people answer: a real Label Studio, or the fake that passes the same tests."),
 ]
 ReviewerOption = Annotated[str, typer.Option("--reviewer", help="Who decides; stands in the ledger.")]
+DeciderOption = Annotated[
+    str, typer.Option("--reviewer", help="Whose token it must be; without this option, whoever it is of decides.")
+]
+CaseFileOption = Annotated[
+    str, typer.Option("--case-file", help="The case file that you looked at; refused where it was judged again since.")
+]
 NoteOption = Annotated[str, typer.Option("--note", help="Why; stands in the ledger.")]
 
 

@@ -1,30 +1,21 @@
 """``cxloop rollback``: the champion before this one comes back."""
 
-from datetime import UTC, datetime
-
-from pipelines.commands.options import HomeOption, NoteOption, ReviewerOption, open_home
+from pipelines.commands.options import DeciderOption, HomeOption, NoteOption
 
 
-def rollback(reviewer: ReviewerOption, note: NoteOption, home: HomeOption = None) -> None:
+def rollback(note: NoteOption, reviewer: DeciderOption = "", home: HomeOption = None) -> None:
     """Make the champion before this one the champion again.
 
-    The decision stands in the ledger before anything moves. The release that is taken back stays registered.
+    Your token is read from CXLOOP_REVIEWER_TOKEN. The decision stands in the ledger before anything moves; where the
+    files of the champion before are gone, nothing moves. The release that is taken back stays registered.
     """
-    from assets.resources import Loop
-    from labeling.errors import DecisionRefused
+    from pipelines.deciding import decide
     from pipelines.terminal import say, say_next
-    from training.registry.decisions import Decision, apply_decision
-    from training.registry.standing import read_standing
 
-    loop = Loop(home=str(open_home(home).path))
-    ledger = loop.open_ledger()
-    champion = read_standing(ledger.entries()).champion
-    if champion is None:
-        raise DecisionRefused("a rollback needs a champion, the ledger has none: retrain, then promote the challenger")
-    decision = Decision("rollback", champion, reviewer, note, datetime.now(UTC))
-    applied = apply_decision(decision, ledger=ledger, registry=loop.open_registry())
+    applied = decide("rollback", "", note, home=home, reviewer=reviewer)
+    body = applied.entry.body
     say(
-        f"Release {applied.standing.champion} is the champion again in place of {champion} "
+        f"Release {body['champion_after']} is the champion again in place of {body['version']} "
         f"(ledger entry {applied.entry.number}).",
         style="green",
     )

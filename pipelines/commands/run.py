@@ -36,7 +36,7 @@ _NEXT = {
         "`cxloop up`, label in Label Studio, and `cxloop run review` again fetches the answers",
         "`cxloop run retrain` where enough labels have settled",
     ),
-    Job.RETRAIN: ("`cxloop status` shows the challenger, if there is one, and the command that promotes it",),
+    Job.RETRAIN: ("`cxloop challengers` shows what waits for a person's decision",),
     Job.RECONCILE: ("`cxloop status`",),
     Job.MAINTAIN: ("`cxloop status`",),
     Job.NOTIFY: ("`cxloop status` shows what could not be delivered",),
@@ -78,6 +78,7 @@ def run_here(
         ops: configuration by op.
         assets: which of its assets to make, all by default.
     """
+    from assets.authors import STARTED_BY, name_user
     from assets.settings import load_settings
     from pipelines.running import Runner, facts_of, open_instance, told_when_full
     from pipelines.terminal import console
@@ -91,7 +92,7 @@ def run_here(
         _desk(job, home, settings, shown),
         _Watch(job, instance, shown),
     ):
-        done = Runner(home, instance).run(f"{job}_job", ops=ops, assets=assets)
+        done = Runner(home, instance).run(f"{job}_job", tags={STARTED_BY: name_user()}, ops=ops, assets=assets)
     return facts_of(done.all_events)
 
 

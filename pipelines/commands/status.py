@@ -130,7 +130,7 @@ def _next_steps(standing: "Standing", waiting: int, *, is_alarmed: bool, dead: i
     if dead:
         steps.append("`cxloop run notify` tries the dead letters again")
     if standing.challenger:
-        steps.append(f"`cxloop promote {standing.challenger} --reviewer NAME --note WHY` approves the challenger")
+        steps.append(f"`cxloop compare {standing.challenger}` shows what speaks for the challenger")
     if waiting:
         steps.append("`cxloop up`, then label the waiting cases in Label Studio")
     return steps or ["`cxloop collect` takes in what is new at the sources"]

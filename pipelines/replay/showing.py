@@ -1,8 +1,9 @@
 """Play a replay in front of somebody: progress, the table, the report, and what to try next."""
 
 import io
-from collections.abc import Callable
-from contextlib import redirect_stdout
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 
 from labeling.home import Home
@@ -11,9 +12,9 @@ from pipelines.replay.narration import ConsoleNarrator
 from pipelines.replay.playing import REPORT, Script, play_script
 from pipelines.replay.report import phase_table, week_table
 from pipelines.replay.results import ReplayResult
+from pipelines.replay.stage import REVIEWER, REVIEWER_TOKEN
 from pipelines.terminal import console, say, say_next
-
-_REVIEWER = "demo-reviewer"
+from training.registry.people import TOKEN
 
 
 def show_replay(script: Script, home: Home) -> ReplayResult:
@@ -35,16 +36,28 @@ def show_replay(script: Script, home: Home) -> ReplayResult:
     say_next(
         "`cxloop up` opens the runs, the models and the cases of this home",
         "`cxloop status` says which release is champion and what waits",
-        "`cxloop rollback --reviewer YOU --note WHY` takes the champion back",
+        "decide yourself: `cxloop reviewers add YOU`, and put the token that it shows into CXLOOP_REVIEWER_TOKEN",
+        "`cxloop history` shows what was decided, `cxloop rollback --note WHY` takes the champion back",
     )
     return result
 
 
 def approver(home: Home) -> Callable[[str], None]:
-    """Return a reviewer who approves whatever passed, with the command that a person would use."""
+    """Return a reviewer who approves whatever passed, with the command and a token as a person would use them."""
 
     def approve(version: str) -> None:
-        with redirect_stdout(io.StringIO()):  # its lines would stand in the middle of a phase
-            promote(version, reviewer=_REVIEWER, note="The gates say promote; approved in a replay.", home=home.path)
+        with _signed_in(home.secret(REVIEWER_TOKEN)), redirect_stdout(io.StringIO()):  # amid a phase nobody wants lines
+            promote(version, note="The gates say promote; approved in a replay.", reviewer=REVIEWER, home=home.path)
 
     return approve
+
+
+@contextmanager
+def _signed_in(token: str) -> Iterator[None]:
+    """Hold ``token`` where commands look for a person's, and put back what was there."""
+    before = os.environ.get(TOKEN)
+    os.environ[TOKEN] = token
+    try:
+        yield
+    finally:
+        os.environ.pop(TOKEN) if before is None else os.environ.update({TOKEN: before})

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -11,12 +11,19 @@ from labeling.digests import digest
 from labeling.home import Home
 from pipelines.packaged import CONFIG_FILES, configs_folder
 from pipelines.replay.state import STATE_FILE
+from training.registry.people import REVIEWERS, make_token
+
+REVIEWER: Final = "demo-reviewer"
+"""Who decides in a replay."""
+
+REVIEWER_TOKEN: Final = "CXLOOP_DEMO_REVIEWER_TOKEN"  # noqa: S105
+"""The secret of the home that holds this reviewer's token."""
 
 
 def make_stage(home: Home, *, seed: int, changes: Mapping[str, Mapping[str, Any]]) -> None:
     """Make the home of a replay; it is a home only when all of it is there. Killed and called again, it goes on.
 
-    The home's key follows from ``seed``, so that the same seed draws the same lots.
+    The home's key follows from ``seed``, so that the same seed draws the same lots. One reviewer may decide in it.
 
     Args:
         home: where; held by this process.
@@ -30,13 +37,17 @@ def make_stage(home: Home, *, seed: int, changes: Mapping[str, Mapping[str, Any]
     draft = home.path / "configs.new"
     shutil.rmtree(draft, ignore_errors=True)
     shutil.copytree(configs_folder() / "recipes", draft / "recipes")
+    token, hashed = make_token(REVIEWER)
+    reviewers = {"people": [{"name": REVIEWER, "role": "reviewer", "token": hashed}]}
     for name in ("settings.yaml", *CONFIG_FILES):
         source = configs_folder() / ("local.yaml" if name == "settings.yaml" else name)
         packaged = yaml.safe_load(source.read_text(encoding="utf-8"))
-        changed = _merge(packaged, changes.get(name, {}))
+        changed = _merge(packaged, reviewers if name == REVIEWERS else changes.get(name, {}))
         (draft / name).write_text(yaml.safe_dump(changed, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    (home.path / "secrets.env").write_text(f"CXLOOP_KEY={digest(['replay', seed])}\n", encoding="utf-8")
-    (home.path / "secrets.env").chmod(0o600)
+    secrets = {"CXLOOP_KEY": digest(["replay", seed]), REVIEWER_TOKEN: token}
+    (home.path / "secrets.env").touch(mode=0o600)
+    lines = "".join(f"{name}={value}\n" for name, value in secrets.items())
+    (home.path / "secrets.env").write_text(lines, encoding="utf-8")
     load_settings(draft)
     draft.replace(home.configs)
 

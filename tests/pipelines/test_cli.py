@@ -161,15 +161,3 @@ def test_status_of_a_fresh_home_says_that_nothing_is_there_yet(home: Path) -> No
     assert shown.exit_code == 0, shown.output
     for line in ("Pages      none are served", "Champion   none yet", "Challenger none", "Cases      0 wait", "Next: "):
         assert line in shown.output
-
-
-def test_rollback_without_a_champion_is_refused(home: Path) -> None:
-    refused = run_command("rollback", "--home", str(home), "--reviewer", "Ada", "--note", "why")
-    assert refused.returncode == 1
-    assert "a rollback needs a champion, the ledger has none" in refused.stderr
-
-
-def test_promoting_what_is_not_there_is_refused(home: Path) -> None:
-    refused = run_command("promote", "7", "--home", str(home), "--reviewer", "Ada", "--note", "why")
-    assert refused.returncode == 1
-    assert "cxloop-triage has no version '7'" in refused.stderr

@@ -11,12 +11,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from email.utils import parseaddr
 from ipaddress import IPv6Address, ip_address
+from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, IPvAnyNetwork, field_validator, model_validator
 
-from labeling.config import Config
+from labeling.config import Config, load_config
 from labeling.errors import NotAllowed
+
+REVIEWERS: Final = "reviewers.yaml"
+"""The file of settings that names the people. A home that was made before there were reviewers lacks it."""
 
 TOKEN: Final = "CXLOOP_REVIEWER_TOKEN"  # noqa: S105
 """The environment variable from which commands read a person's token."""
@@ -210,6 +214,16 @@ class People(Config):
                 "to that person's accounts"
             )
         return person
+
+
+def load_people(configs: Path) -> People:
+    """Return who may decide, as ``reviewers.yaml`` in ``configs`` says; nobody where an older home lacks the file.
+
+    Raises:
+        ConfigError: the file is wrong; holds every fault.
+    """
+    path = configs / REVIEWERS
+    return load_config(path, People) if path.exists() else People()
 
 
 def require_decider(person: Person | None) -> Person:

@@ -30,7 +30,7 @@ class Standing:
         approvals: the approvals of the challenger that waits, since it was last named.
         asked: version to the newest wish for more evidence on it.
         waived: the waivers, oldest first.
-        unsettled: the newest naming or decision whose aliases are not yet known to have moved.
+        unsettled: the newest naming or settling decision whose aliases are not yet known to have moved.
         last: the newest naming or decision.
     """
 
@@ -103,7 +103,7 @@ class _Sum:
             self.unsettled = self.last = entry
         elif entry.kind == DECISION:
             self._decide(entry)
-            self.unsettled = self.last = entry
+            self.last = entry
         elif entry.kind == ALIAS_MOVED:
             self.unsettled = None
 
@@ -116,7 +116,7 @@ class _Sum:
         elif kind == "waive":
             self.waived = (*self.waived, entry)
         if is_settling(entry):
-            self.decided[version] = entry
+            self.decided[version] = self.unsettled = entry
             self._move(kind, version, entry.at)
 
     def _move(self, kind: str, version: str, at: datetime) -> None:
