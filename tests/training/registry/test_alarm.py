@@ -136,6 +136,15 @@ def test_what_is_gone_at_the_second_look_was_on_its_way(record):
     assert alarms(record) == []
 
 
+def test_a_ledger_that_is_gone_raises_the_alarm_on_a_new_one(record, watch):
+    for path in record.ledger.path.parent.glob("ledger.*"):
+        path.unlink()
+    assert [told[:23] for told in watch()] == [f"cxloop-triage version {version}" for version in (1, 2, 3)]
+    assert alarms(record) == [ALARM]
+    with pytest.raises(LedgerError, match="lacks entry"):
+        reconcile(record.ledger, record.registry, now=NOW)
+
+
 def test_a_registry_without_releases_is_left_alone(stage):
     assert watch_registry(stage.ledger, stage.registry, now=NOW) == []
     assert stage.ledger.entries() == []
