@@ -23,5 +23,8 @@ HANDLERS: Final = ("ai", "agent")
 TRIGGERS: Final = ("handoff", "customer", "agent")
 ALIASES: Final = ("challenger", "champion")
 
+JUDGING: Final = "judging"
+"""The reason of a case that asks which of two releases is right where they answer differently."""
+
 SILENCE: Final = "silence"
 """The source of a label that rests on an agent's leaving an answer as it was: it trains and measures nothing."""

@@ -56,6 +56,8 @@ def shown_confidence(case: Case, taxonomy: Taxonomy) -> float | None:
 def suggestion_in_words(case: Case, taxonomy: Taxonomy) -> str:
     """Return the line that tells a person what the model thinks and how sure it is."""
     shown = _shown_of_model(case, taxonomy)
+    if case.answers:
+        return _ask_which(case, taxonomy)
     if not shown:
         return "Please read and answer; there is no suggestion for this case."
     parts = []
@@ -64,6 +66,18 @@ def suggestion_in_words(case: Case, taxonomy: Taxonomy) -> str:
         words = next((words for least, words in _WORDS if confidence >= least), _WORDS[-1][1])
         parts.append(f"{answer_titles(taxonomy.task(name))[label]} ({words}, {confidence:.0%})")
     return "The model suggests: " + " · ".join(parts)
+
+
+def _ask_which(case: Case, taxonomy: Taxonomy) -> str:
+    """Return the line that asks which of two answers is right; both and neither have their place on the page."""
+    asked = [
+        " or ".join(answer_titles(taxonomy.task(name)).get(label, label) for label in labels)
+        for name, labels in case.answers.items()
+    ]
+    return (
+        f"Which is right: {' · '.join(asked)}? Where both are, give one and the other as the second; where neither is, "
+        "give what is."
+    )
 
 
 def page_data(case: Case, taxonomy: Taxonomy) -> dict[str, Any]:

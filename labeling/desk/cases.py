@@ -9,11 +9,16 @@ from labeling import tables as t
 from labeling.delta import Tables
 from labeling.desk.desk import Answer, Case, Suggestion, Turn
 from labeling.desk.history import find_handoffs, tell_histories
+from labeling.digests import digest
+from labeling.vocabulary import JUDGING
 
 SKIPPED: Final = "skipped"
 
 _ASKED_AGAIN: Final = ("gold", "label_error")
 """Reasons to ask again what was read before; the desk is not told them, so that such a case looks like any other."""
+
+_READ_BEFORE: Final = (*_ASKED_AGAIN, JUDGING)
+"""Reasons that stand though the interaction was read before."""
 
 
 def build_cases(tables: Tables, *, project: str, champion: str | None, topic: str = "intent") -> list[Case]:
@@ -32,6 +37,7 @@ def build_cases(tables: Tables, *, project: str, champion: str | None, topic: st
         return []
     asked = tables.read(t.INTERACTIONS, where=pl.col("interaction_id").is_in(queue["interaction_id"].implode()))
     said = _suggestions(tables, queue["interaction_id"], champion)
+    differing = _differing_answers(tables, queue)
     turns = _conversations(tables, asked)
     histories = tell_histories(tables, asked, topic=topic)
     handoffs = find_handoffs(tables, asked)
@@ -45,7 +51,7 @@ def build_cases(tables: Tables, *, project: str, champion: str | None, topic: st
         for row in asked.iter_rows(named=True)
     }
     return [
-        _case(row, known[row["interaction_id"]], said.get(row["interaction_id"], {}))
+        _case(row, known[row["interaction_id"]], said.get(row["interaction_id"], {}), differing.get(row["case_id"], {}))
         for row in queue.sort("score", "case_id", descending=[True, False]).iter_rows(named=True)
     ]
 
@@ -62,7 +68,7 @@ def _unsent(tables: Tables, project: str) -> pl.DataFrame:
         tables.read(t.REVIEW_QUEUE)
         .join(sent, on="case_id", how="anti")
         .join(read.drop_nulls("case_id"), on="case_id", how="anti")
-        .filter(~is_read | pl.col("reason").is_in(_ASKED_AGAIN))
+        .filter(~is_read | pl.col("reason").is_in(_READ_BEFORE))
     )
 
 
@@ -101,7 +107,12 @@ def _rows(answer: Answer, tasks: Sequence[str], redact: Callable[[str], str] | N
         note = None  # stands once, on the first task's row
 
 
-def _case(row: dict[str, Any], message: dict[str, Any], suggestions: dict[str, Suggestion]) -> Case:
+def _case(
+    row: dict[str, Any],
+    message: dict[str, Any],
+    suggestions: dict[str, Suggestion],
+    answers: dict[str, tuple[str, ...]],
+) -> Case:
     return Case(
         case_id=row["case_id"],
         interaction_id=row["interaction_id"],
@@ -113,6 +124,7 @@ def _case(row: dict[str, Any], message: dict[str, Any], suggestions: dict[str, S
         overlap=row["overlap"],
         history=message["history"],
         handed_off=None if row["blind"] else message["handed_off"],
+        answers=answers,
     )
 
 
@@ -121,6 +133,26 @@ def _suggestions(tables: Tables, interactions: pl.Series, champion: str | None) 
     found: dict[str, dict[str, Suggestion]] = {}
     for row in tables.read(t.PREDICTIONS, where=mine).iter_rows(named=True):
         found.setdefault(row["interaction_id"], {})[row["task"]] = Suggestion(row["label"], row["confidence"])
+    return found
+
+
+def _differing_answers(tables: Tables, queue: pl.DataFrame) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return for each judging case, by task, what the champion and the challenger (the case's frame) answer.
+
+    Their order follows from the case's name, so that it tells nobody which is whose.
+    """
+    judged = queue.filter(pl.col("reason") == JUDGING).select("case_id", "interaction_id", "champion", "frame")
+    if judged.is_empty():
+        return {}
+    asked = pl.col("interaction_id").is_in(judged["interaction_id"].implode())
+    said = tables.read(t.PREDICTIONS, columns=["interaction_id", "task", "label", "model_version"], where=asked)
+    of_both = judged.join(said, on="interaction_id").filter(
+        (pl.col("model_version") == pl.col("champion")) | (pl.col("model_version") == pl.col("frame"))
+    )
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    grouped = of_both.group_by("case_id", "task").agg(pl.col("label").unique()).filter(pl.col("label").list.len() == 2)
+    for case_id, task, labels in grouped.sort("case_id", "task").iter_rows():
+        found.setdefault(case_id, {})[task] = tuple(sorted(labels, key=lambda label: digest([case_id, label])))
     return found
 
 

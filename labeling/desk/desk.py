@@ -37,7 +37,8 @@ class Case:
     ``case_id`` is the key that keeps a case from standing at the desk twice. ``suggestions`` maps task to
     suggestion and is empty for a blind case. ``overlap`` is how many people should answer (>= 1). ``history`` holds
     short lines about the customer's earlier conversations, the newest first; ``handed_off`` says whether a person took
-    this one over, None where that is unknown.
+    this one over, None where that is unknown. ``answers`` maps task to the labels between which a judging case asks,
+    in an order that says nothing of who gave them; such a case is blind.
     """
 
     case_id: str
@@ -50,6 +51,7 @@ class Case:
     overlap: int
     history: tuple[str, ...] = ()
     handed_off: bool | None = None
+    answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,11 @@ def name_again(interaction_id: str) -> str:
     return case_id(f"{interaction_id}#again")
 
 
+def name_judging(interaction_id: str, challenger: str) -> str:
+    """Return the case that asks whether ``challenger`` or the champion is right: one an interaction and challenger."""
+    return case_id(f"{interaction_id}#judging{challenger}")
+
+
 def name_gold(interaction_id: str, round: str) -> str:  # noqa: A002 (the column's name)
     """Return the case that asks in ``round`` what is known well."""
     return case_id(f"{interaction_id}#gold{round}")

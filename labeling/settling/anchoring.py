@@ -5,9 +5,9 @@ from typing import Final
 import polars as pl
 
 from labeling.settling.consensus import PAIR
-from labeling.vocabulary import CANNOT_TELL
+from labeling.vocabulary import CANNOT_TELL, JUDGING
 
-_AUDIT: Final = "audit"
+_NOT_SELECTED: Final = ("audit", JUDGING)
 _Z: Final = 1.959964
 
 _SCHEMA: Final = {
@@ -26,8 +26,8 @@ def measure_anchoring(reviews: pl.DataFrame, predictions: pl.DataFrame, queue: p
     """Compare agreement with the suggestion where it was shown with agreement where it was hidden.
 
     Which cases go out blind is drawn at random among those that are selected, so the difference is what the
-    suggestion does. Audit cases (all blind, and not selected) and gold cases are left out. What would have been
-    suggested for a hidden case is what the champion that ranked it said.
+    suggestion does. Audit and judging cases (all blind, and not selected) and gold cases are left out. What would have
+    been suggested for a hidden case is what the champion that ranked it said.
 
     Args:
         reviews: REVIEWS table, with ``case_id``.
@@ -57,7 +57,7 @@ def measure_anchoring(reviews: pl.DataFrame, predictions: pl.DataFrame, queue: p
 
 
 def _compare(reviews: pl.DataFrame, predictions: pl.DataFrame, queue: pl.DataFrame) -> pl.DataFrame:
-    cases = queue.filter((pl.col("reason") != _AUDIT) & ~pl.col("gold").fill_null(value=False))
+    cases = queue.filter(~pl.col("reason").is_in(_NOT_SELECTED) & ~pl.col("gold").fill_null(value=False))
     would_be = predictions.select(*PAIR, champion="model_version", would_be="label")
     return (
         reviews.filter(pl.col("label").is_not_null() & (pl.col("label") != CANNOT_TELL))

@@ -145,3 +145,11 @@ def test_a_note_is_read_as_text_that_hides_nothing(said: object, note: str):
 
 def test_a_note_of_a_novel_is_cut():
     assert len(read_answer({"short-note": "word " * 5000}, TAXONOMY).note) == 2000
+
+
+def test_a_judging_case_asks_which_answer_is_right_in_the_pages_own_words():
+    asked = case(1, blind=True, answers={"intent": ("card_lost", "retired_label")})
+    told = page_data(asked, TAXONOMY)["suggested"]
+    title = {label.name: label.title for label in TAXONOMY.tasks[0].labels}["card_lost"]
+    assert told.startswith(f"Which is right: {title} or retired_label?")
+    assert shown_suggestions(asked, TAXONOMY) == {}

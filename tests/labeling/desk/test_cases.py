@@ -196,3 +196,23 @@ def test_a_note_stands_once_and_only_redacted():
     assert review_rows([given])["note"].to_list() == [None, None]
     rows = review_rows([given], redact=lambda text: text.replace("Ms Roe", "<NAME>").replace("555-0100", "<PHONE>"))
     assert rows["note"].to_list() == ["ring <NAME> on <PHONE>", None]
+
+
+def test_a_judging_case_asks_between_two_answers_in_an_order_that_names_no_version(tables):
+    names = [f"m{number}" for number in range(12)]
+    queue(tables, *names, reason="judging", blind=True, champion="2", frame="3")
+    for name in names:
+        predict(tables, name)
+        predict(tables, name, version="3")
+        predict(tables, name, version="1")
+    found = [case.answers["intent"] for case in cases(tables)]
+    assert {frozenset(answers) for answers in found} == {frozenset({"said by 2", "said by 3"})}
+    assert len(set(found)) == 2, "both orders come up"
+    assert all(case.blind and case.suggestions == {} and case.reason == "audit" for case in cases(tables))
+
+
+def test_a_judging_case_goes_out_though_its_message_was_read_before(tables):
+    queue(tables, "a", reason="judging", blind=True, champion="2", frame="3")
+    read = {"review_id": "r", "interaction_id": "a", "annotator_id": "ana", "task": "intent", "label": "x"}
+    put(tables, t.REVIEWS, read, blind=False)
+    assert [case.case_id for case in cases(tables)] == ["case-a"]
