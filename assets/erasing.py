@@ -29,7 +29,7 @@ from labeling.sources.delivery import TRACE, deliver
 from labeling.sources.mentions import find_mentions
 from labeling.tables import REVIEW_TASKS
 from training.features import digest_text
-from training.registry.affected import Affected, find_affected
+from training.registry.affected import Affected, find_affected, find_case_files
 from training.registry.decisions import NOTE_LENGTH
 from training.registry.ledger import Entry
 from training.registry.people import NAME_LENGTH
@@ -102,6 +102,7 @@ class Erasure:
         refused: how many customers, interactions and conversations may not come back.
         affected: what learnt from the texts.
         mentions: files of the inbox and of local sources that hold an id still; their owner must remove them.
+        case_files: digests of the case files that hold ids of theirs, and stay as they are.
         is_unfinished: an earlier command began it and did not come to its end.
         entry: the receipt in the ledger, None where there was nothing left.
         is_desk_shrunk: whether the embedded Label Studio's file was written anew; False where a server runs over it.
@@ -113,6 +114,7 @@ class Erasure:
     refused: int
     affected: Affected
     mentions: tuple[str, ...]
+    case_files: tuple[str, ...] = ()
     is_unfinished: bool = False
     entry: Entry | None = None
     is_desk_shrunk: bool = True
@@ -256,6 +258,7 @@ def _look(loop: Loop, request: ErasureRequest) -> tuple[Erasure, Plan, Traces]:
             home=loop.folder.path,
             inbox=loop.folder.inbox,
         ),
+        case_files=find_case_files(loop.folder.case_files, plan.digests.interactions, key=key),
         is_unfinished=earlier is not None,
     )
     return found, plan, traces
@@ -285,6 +288,7 @@ def _receipt(found: Erasure, plan: Plan, request: ErasureRequest) -> dict[str, A
             for one in found.affected.versions
         ],
         "unknown_versions": list(found.affected.unknown),
+        "case_files": list(found.case_files),
         "reviewer": request.reviewer.strip(),
         "note": request.note.strip(),
     }

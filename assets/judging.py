@@ -1,78 +1,211 @@
-"""Judge a release on the sealed test: scorecards, gates, and the words that a reviewer reads."""
+"""Judge a release beside the champion: on the sealed test, and on fresh cases on which the two differ."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
+import polars as pl
 
+from assets.case_making import Findings, write_case
+from assets.measuring import Measured, measure_panel
+from assets.panel import Panel, Reading, open_panel
 from assets.resources import Loop
 from assets.training import settled_labels
-from serving.release import Release, open_champion
-from training.judging.gates import GateResult, Verdict, join_verdicts, judge
-from training.judging.scorecard import Scorecard, score_answers
-from training.registry.registry import ModelRegistry
-from training.scoring import Scorer, Scores
-from training.translated import translate_scores
+from labeling.digests import digest
+from serving.release import Release
+from training.features import digest_text
+from training.judging.answers import MODELS, has_model, pair_answers, read_answers
+from training.judging.case_file import DESCRIPTION, CaseFile
+from training.judging.disagreements import DisagreementSample
+from training.judging.evidence import Evidence, Request
+from training.judging.gates import GateResult, Verdict, join_verdicts
+from training.judging.judge import judge
+from training.judging.sequence import spend_alpha
+from training.registry.judged import Judgement, look_at, read_waivers, record_judged
+from training.registry.ledger import Entry
+from training.registry.registry import PARITY_TAG, PASSED, ModelRegistry, ModelVersion
+from training.registry.standing import read_standing
+
+_CHANCE: Final = 20_240_607
+"""Seeds what a judging draws (the bootstrap, the perturbed texts), so that it can be repeated."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What people said of the disagreements drawn for one task, and these as an answers frame (truth may be null)."""
+
+    sample: DisagreementSample
+    rows: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What is judged.
+
+    Attributes:
+        version: the registered release.
+        release: the same, loaded.
+        request: whether it must be better, or no worse.
+        authors: who made it.
+        earlier: a case file of this version beside the same champion: the answers stored there stand for the test,
+            which is not opened again.
+        sampled: by task, the disagreements that people were asked about.
+    """
+
+    version: ModelVersion
+    release: Release
+    request: Request = "improve"
+    authors: tuple[str, ...] = ()
+    earlier: CaseFile | None = None
+    sampled: Mapping[str, Sampled] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What the gates said of a release, and why.
-
-    ``metrics`` are the scorecards' figures by task; ``documents`` the scorecards and the gates as JSON and text;
-    ``summary`` the gates as a Markdown table, ``gates`` the same as results named ``<task>.<gate>``.
-    """
+    """What the gates said of a release: ``gates`` are named ``<task>.<gate>``, ``metrics`` are its scorecards'."""
 
     verdict: str
-    metrics: dict[str, float]
-    documents: dict[str, str]
-    summary: str
+    case_file: CaseFile
+    metrics: Mapping[str, float]
     gates: tuple[GateResult, ...]
 
+    @property
+    def summary(self) -> str:
+        """The gates as a Markdown table."""
+        return describe_gates(self.gates)
 
-def judge_release(loop: Loop, release: Release, registry: ModelRegistry) -> Judged:
-    """Judge ``release`` against the live champion, on the settled labels of the audit lot's test part."""
-    champion = open_champion(registry)
-    return judge_against(loop, release, champion.release if champion else None)
+    def documents(self) -> dict[str, str]:
+        """Return what goes to the run's artifacts: the gates as a table, and every file of the case file."""
+        folder = f"case_files/{self.case_file.digest}"
+        files = {f"{folder}/{path}": self.case_file.read_text(path) for path in self.case_file.about.files}
+        about = (self.case_file.folder / DESCRIPTION).read_text(encoding="utf-8")
+        return {"gates.md": self.summary, f"{folder}/{DESCRIPTION}": about, **files}
 
 
-def judge_against(loop: Loop, release: Release, champion: Release | None) -> Judged:
-    """Judge ``release`` against ``champion`` (None before the first one), task by task, on the sealed test.
+def judge_release(loop: Loop, judging: Judging, registry: ModelRegistry) -> Judged:
+    """Judge a release against the live champion, write its case file, and put the judging on the ledger.
 
-    Truth and both models' answers are held against each other in the labels of today's taxonomy, whichever each model
-    was trained on.
+    Truth and all models' answers are held against each other in the labels of today's taxonomy, whichever each was
+    trained on.
+
+    Raises:
+        DecisionRefused: the champion changed meanwhile: judge again.
+        CaseFileError: the case file cannot be written, or the earlier one was changed.
     """
-    verdicts: dict[str, Verdict] = {}
-    cards: dict[str, Scorecard] = {}
-    for task, scorer in release.scorers.items():
-        cases = settled_labels(loop, task, lot="audit", part="test")
-        texts, truth = cases["text"].to_list(), cases["label"].to_list()
-        scores = _score(loop, task, scorer, texts)
-        live = champion.scorers.get(task) if champion else None
-        before = _score(loop, task, live, texts).frame()["label"].to_list() if live else None
-        verdicts[task] = judge(truth, before, scores.frame()["label"].to_list(), loop.settings.gates)
-        if truth:
-            cards[task] = score_answers(truth, scores, rng=np.random.default_rng(0))
-    joined = join_verdicts(verdicts)
-    summary = describe_gates(joined)
-    return Judged(
-        verdict=joined.name,
-        metrics={f"{task}_{name}": value for task, card in cards.items() for name, value in card.metrics().items()},
-        documents={
-            "gates.md": summary,
-            **{f"scorecard_{task}.json": card.to_json() for task, card in cards.items()},
-        },
-        summary=summary,
-        gates=joined.gates,
+    entries = loop.open_ledger().entries()
+    standing = read_standing(entries)
+    panel = open_panel(loop, judging.release, standing, registry)
+    test = _stored_test(judging.earlier) if judging.earlier else _open_test(loop, panel)
+    measured = measure_panel(loop, panel, rng=np.random.default_rng(_CHANCE))
+    look = look_at(entries, judging.version.version)
+    tasks = _count_changed(test.frames.values()) if judging.request == "improve" else 1
+    alpha = spend_alpha(loop.settings.gates.alpha, look, tasks=tasks)
+    verdict = _judge_tasks(loop, judging, test, measured, alpha=alpha, entries=entries)
+    findings = Findings(
+        version=judging.version,
+        panel=panel,
+        standing=standing,
+        frames=test.frames,
+        readings=test.readings,
+        disagreements={task: one.rows for task, one in judging.sampled.items()},
+        measured=measured,
+        verdict=verdict,
+        request=judging.request,
+        authors=judging.authors,
+        look=look,
+        alpha=alpha,
+        earlier=judging.earlier,
     )
+    case_file, cards = write_case(loop, findings, rng=np.random.default_rng(_CHANCE))
+    judgement = Judgement(
+        version=judging.version.version,
+        case_file=case_file.digest,
+        verdict=verdict.name,
+        champion=standing.champion,
+        request=judging.request,
+        test=None if judging.earlier else test.digest,
+        look=look,
+        alpha=alpha,
+    )
+    record_judged(judgement, at=loop.now(), ledger=loop.open_ledger(), registry=registry)
+    metrics = {f"{task}_{name}": value for task, card in cards.items() for name, value in card.metrics().items()}
+    return Judged(verdict.name, case_file, metrics, verdict.gates)
 
 
-def _score(loop: Loop, task: str, scorer: Scorer, texts: Sequence[str]) -> Scores:
-    return translate_scores(scorer.score(texts), loop.settings.taxonomy, task)
+@dataclass(frozen=True)
+class _Test:
+    """The sealed test as all models answered it: an answers frame by task, with ``text_digest``.
+
+    ``readings`` hold, by task and model, whether each case would have gone to a person; empty for a stored test.
+    """
+
+    frames: Mapping[str, pl.DataFrame]
+    readings: Mapping[str, Mapping[str, Reading]] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str | None:
+        """The digest of its interactions' ids by task; None where it has none, and nothing was opened."""
+        names = {task: frame["interaction_id"].to_list() for task, frame in self.frames.items() if frame.height}
+        return digest(names) if names else None
 
 
-def describe_gates(verdict: Verdict) -> str:
+def _open_test(loop: Loop, panel: Panel) -> _Test:
+    """Let every model answer the settled labels of the audit lot's test part, each text once."""
+    cases = {task: settled_labels(loop, task, lot="audit", part="test") for task in panel.challenger.tasks}
+    texts = pl.concat([frame.select("interaction_id", "text") for frame in cases.values()]).unique("interaction_id")
+    texts = texts.sort("interaction_id")
+    read = panel.read(texts["text"].to_list())
+    place = {name: row for row, name in enumerate(texts["interaction_id"])}
+    key, frames, readings = loop.folder.key(), {}, {}
+    for task, frame in cases.items():
+        rows = [place[name] for name in frame["interaction_id"]]
+        mine = {who: reading.take(rows) for who, reading in read.items() if task in reading.scores}
+        scores = [mine[who].scores[task] if who in mine else None for who in MODELS]
+        assert scores[0] is not None  # noqa: S101  (the tasks are the challenger's)
+        digests = pl.Series("text_digest", [digest_text(key, text) for text in frame["text"]], dtype=pl.String)
+        frames[task], readings[task] = pair_answers(frame, scores[0], *scores[1:]).with_columns(digests), mine
+    return _Test(frames, readings)
+
+
+def _stored_test(case_file: CaseFile) -> _Test:
+    case_file.verify()
+    return _Test({task: case_file.answers(task) for task in case_file.about.tasks})
+
+
+def _count_changed(frames: Iterable[pl.DataFrame]) -> int:
+    """Return how many tasks have another model than the champion's: they share the chance of an error."""
+    return max(1, sum(has_model(frame, "champion") and not read_answers(frame).is_same() for frame in frames))
+
+
+def _judge_tasks(
+    loop: Loop, judging: Judging, test: _Test, measured: Measured, *, alpha: float, entries: Sequence[Entry]
+) -> Verdict:
+    policy, verdicts = loop.settings.gates, {}
+    for task, frame in test.frames.items():
+        sampled = judging.sampled.get(task)
+        evidence = Evidence(
+            task=task,
+            alpha=alpha,
+            request=judging.request,
+            disagreements=sampled.sample if sampled else None,
+            seconds_per_text=measured.seconds_per_text,
+            behaviour=measured.behaviour.get(task, {}),
+            personal_data=measured.personal_data,
+            parity=judging.version.tags.get(PARITY_TAG) == PASSED,
+            new_labels=measured.new_labels.get(task, frozenset()),
+            waivers=read_waivers(entries, judging.version.version, task),
+        )
+        verdicts[task] = judge(frame, evidence, policy, rng=np.random.default_rng(_CHANCE))
+    return join_verdicts(verdicts)
+
+
+def describe_gates(gates: Iterable[GateResult]) -> str:
     """Return the gates as a Markdown table, each with what was measured, what was needed and what would help."""
-    rows = [[gate.name, gate.verdict, gate.measured, gate.needed, gate.remedy] for gate in verdict.gates]
+    rows = [[_full_name(gate), gate.verdict, gate.measured, gate.needed, gate.remedy] for gate in gates]
     head = "| gate | verdict | measured | needed | what would help |\n|---|---|---|---|---|\n"
     return head + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _full_name(gate: GateResult) -> str:
+    return gate.name if gate.slice is None else f"{gate.name} ({' '.join(gate.slice)})"

@@ -2,24 +2,35 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import dagster as dg
 
 from assets.lineage import metadata_of
 from assets.resources import Loop
+from assets.review_plots import as_markdown
 from assets.training import PROBE, settled_labels
 from labeling.taxonomy import Taxonomy
-from training.registry.registry import MEMBERS_TAG, RELEASE, VERDICT_TAG, registered_name
+from training.registry.registry import MEMBERS_TAG, RELEASE, registered_name
 
 if TYPE_CHECKING:
+    from assets.judging import Judging
     from serving.handoff import HandoffPolicy
+    from serving.release import Release
+    from training.judging.evidence import Request
+    from training.registry.registry import ModelRegistry
 
 
 TRAINING_SETS: Final = "training_sets"
 """The metadata of a judged release that names, for each task, the frozen set that it learnt from."""
+
+
+class JudgeConfig(dg.Config):
+    """What a release must show: that it is better (``improve``), or only no worse (``refresh``)."""
+
+    request: Literal["improve", "refresh"] = "improve"
 
 
 def release_assets(taxonomy: Taxonomy) -> list[dg.AssetsDefinition]:
@@ -31,11 +42,11 @@ def release_assets(taxonomy: Taxonomy) -> list[dg.AssetsDefinition]:
         deps=[f"{task}_candidate" for task in taxonomy.task_names],
         description="One model per task with the handoff policy fitted to them, judged against the champion.",
     )
-    def release_challenger(context: dg.AssetExecutionContext, loop: Loop) -> dg.MaterializeResult:
+    def release_challenger(context: dg.AssetExecutionContext, config: JudgeConfig, loop: Loop) -> dg.MaterializeResult:
         members = _members(context, loop)
         if not members:
             return _nothing_yet()
-        metadata = _build_and_judge(loop, members, context.log.info)
+        metadata = _build_and_judge(context, loop, members, config.request)
         learnt = _training_sets(context, members)
         return dg.MaterializeResult(metadata={**metadata, TRAINING_SETS: dg.MetadataValue.json(learnt)})
 
@@ -109,21 +120,20 @@ def _handoff_params(policy: "HandoffPolicy") -> dict[str, str]:
     return {f"handoff.{name}": value for name, value in fitted.items()}
 
 
-def _build_and_judge(loop: Loop, members: Mapping[str, str], log: Callable[[str], None]) -> dict[str, Any]:
-    from assets.gate_requests import request_cases
-    from assets.judging import judge_release
+def _build_and_judge(
+    context: dg.AssetExecutionContext, loop: Loop, members: Mapping[str, str], request: "Request"
+) -> dict[str, Any]:
+    from assets.judging import Judging
     from serving.package import package_release
     from serving.release import Release, build_release
-    from training.registry.decisions import name_challenger
-    from training.registry.registry import PROMOTE, RunRecord
-    from training.registry.standing import read_standing
+    from training.registry.registry import RunRecord
 
     registry = loop.open_registry()
     folders = {task: registry.download(registered_name(task), version) for task, version in members.items()}
     with tempfile.TemporaryDirectory(prefix="cxloop-release-") as built:
         about = build_release(folders, _fit_handoff(loop, folders), Path(built))
         release = Release.load(Path(built))
-        log(f"registering {about.release_id}")
+        context.log.info(f"registering {about.release_id}")
         done = registry.register(
             RELEASE,
             package_release(Path(built), release, probe=PROBE),
@@ -131,18 +141,56 @@ def _build_and_judge(loop: Loop, members: Mapping[str, str], log: Callable[[str]
             key=about.release_id,
             tags={MEMBERS_TAG: json.dumps({registered_name(task): version for task, version in members.items()})},
         )
-    version = done.version.version
-    judged = judge_release(loop, release, registry)
-    registry.record(done.version, metrics=judged.metrics, documents=judged.documents)
-    registry.tag(RELEASE, version, {VERDICT_TAG: judged.verdict})
-    requests = request_cases(loop, judged.gates, tasks=list(members))
+        authors = _authors(loop, context, release)
+        judging = Judging(done.version, release, request=request, authors=authors)
+        return judge_and_name(loop, judging, registry, tasks=list(members))
+
+
+def judge_and_name(loop: Loop, judging: "Judging", registry: "ModelRegistry", *, tasks: list[str]) -> dict[str, Any]:
+    """Judge a release, ask for what its gates lacked, and let it wait for a person where they all passed.
+
+    Returns:
+        The metadata of an asset: version, verdict, gates, figures.
+    """
+    from assets.gate_requests import request_cases
+    from assets.judging import judge_release
+    from training.registry.decisions import name_challenger
+    from training.registry.registry import PROMOTE
+    from training.registry.standing import read_standing
+
+    judged = judge_release(loop, judging, registry)
+    version = judging.version.version
+    registry.record(judging.version, metrics=judged.metrics, documents=judged.documents())
+    requests = request_cases(loop, judged.gates, tasks=tasks)
     standing = read_standing(loop.open_ledger().entries())
     if judged.verdict == PROMOTE and version not in standing.decided and version != standing.champion:
-        name_challenger(version, at=loop.now(), ledger=loop.open_ledger(), registry=registry)
+        name_challenger(
+            version,
+            case_file=judged.case_file.digest,
+            authors=judging.authors,
+            at=loop.now(),
+            ledger=loop.open_ledger(),
+            registry=registry,
+        )
     return {
         "version": version,
         "verdict": judged.verdict,
         "gates": dg.MetadataValue.md(judged.summary),
+        "case_file": judged.case_file.digest,
         "open_gate_requests": requests,
+        **{name: dg.MetadataValue.md(as_markdown(svg, name)) for name, svg in judged.case_file.plots().items()},
         **{name: float(value) for name, value in judged.metrics.items()},
     }
+
+
+def _authors(loop: Loop, context: dg.AssetExecutionContext, release: "Release") -> tuple[str, ...]:
+    from assets.authors import authors_of
+    from training.registry.standing import read_standing
+
+    standing = read_standing(loop.open_ledger().entries())
+    judged = standing.judged.get(standing.champion or "")
+    about = loop.settings.services.retrain
+    recipes = {about.task_recipes.get(task, about.recipe) for task in release.tasks}
+    return authors_of(
+        [context.run.tags], configs=loop.folder.configs, recipes=sorted(recipes), since=judged.at if judged else None
+    )

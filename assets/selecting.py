@@ -18,7 +18,11 @@ from labeling.selection.stale import stale_cases, withdrawn_cases
 from training.registry.standing import read_standing
 
 
-@dg.asset(group_name="review", kinds={"deltalake"}, deps=[features, predictions, "corrections", "escalations", labels])
+@dg.asset(
+    group_name="review",
+    kinds={"deltalake"},
+    deps=[features, predictions, "corrections", "escalations", labels, "disagreements"],
+)
 def review_queue(loop: Loop) -> dg.MaterializeResult:
     """The cases that a person should read next, each with its reason."""
     standing, now = read_standing(loop.open_ledger().entries()), loop.now()

@@ -9,6 +9,7 @@ import polars as pl
 from assets.expectations import Rule, find_unmet
 from assets.lineage import metadata_of
 from assets.resources import Loop
+from assets.sealed_test import release_used
 from assets.training import LEFT_OUT
 from labeling import tables as t
 from labeling.errors import ModelError, RegistryError
@@ -78,7 +79,8 @@ def _evaluate(loop: Loop, task: Task, made: dict[str, Any]) -> dict[str, Finding
         nothing = Finding(True, {}, "no training set yet")
         return dict.fromkeys(_CHECKS, nothing) | {"labels_used": used}
     rows = loop.tables.read(t.TRAINING_SETS, where=pl.col("training_set_id") == frozen)
-    about = loop.tables.read(t.INTERACTIONS, columns=["interaction_id", "conversation_id", "customer_key", "lot"])
+    columns = ["interaction_id", "conversation_id", "customer_key", "occurred_at", "lot", "part"]
+    about = release_used(loop.tables.read(t.INTERACTIONS, columns=columns), loop)
     return {
         "rows_sound": check_rows(rows, task),
         "splits_apart": check_splits(rows, about),

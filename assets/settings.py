@@ -207,10 +207,9 @@ def load_settings(configs: Path) -> Settings:
     services = found["settings.yaml"]
     if services:
         reader.faults.extend(_find_recipe_faults(services.retrain, list(recipes), found["taxonomy.yaml"]))
-    if found["taxonomy.yaml"] and found["handoff.yaml"]:
-        reader.faults.extend(
-            f"handoff.yaml: {fault}" for fault in found["handoff.yaml"].find_faults(found["taxonomy.yaml"])
-        )
+    for name in ("gates.yaml", "handoff.yaml"):
+        if found["taxonomy.yaml"] and found[name]:
+            reader.faults.extend(f"{name}: {fault}" for fault in found[name].find_faults(found["taxonomy.yaml"]))
     if reader.faults:
         raise ConfigError(reader.faults)
     return Settings(*(found[name] for name in SECTIONS), recipes=recipes)

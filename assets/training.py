@@ -13,6 +13,7 @@ import polars as pl
 from assets.lineage import metadata_of
 from assets.resources import Loop
 from assets.review import labels
+from assets.sealed_test import release_used
 from assets.training_plots import confusion_document, training_plots
 from labeling import tables as t
 from labeling.digests import digest
@@ -82,17 +83,33 @@ def settled_labels(loop: Loop, task: str, *, lot: str, part: str | None = None) 
     """Return ``interaction_id, text, label`` and the rest of LABELS for the settled labels of one lot (and part).
 
     Labels that were settled under an older taxonomy come as they are called now; retired ones are left out, and so is
-    what silence alone says: it repeats the model's own answer.
+    what silence alone says: it repeats the model's own answer. Test cases that are used up count as the open lot's.
     """
+    columns = [
+        "interaction_id",
+        "conversation_id",
+        "occurred_at",
+        "lot",
+        "part",
+        "text",
+        "language",
+        "channel",
+        "segment",
+    ]
+    stored = loop.tables.read(t.INTERACTIONS, columns=columns, where=_may_be_of(lot, part))
     where = pl.col("lot") == lot
-    texts = loop.tables.read(
-        t.INTERACTIONS,
-        columns=["interaction_id", "text"],
-        where=where if part is None else where & (pl.col("part") == part),
-    )
-    stored = loop.tables.read(t.LABELS, where=(pl.col("task") == task) & (pl.col("source").ne_missing(SILENCE)))
-    settled = loop.settings.taxonomy.translate(stored).filter(pl.col("label") != CANNOT_TELL)
-    return settled.join(texts, on="interaction_id").sort("interaction_id")
+    texts = release_used(stored, loop).filter(where if part is None else where & (pl.col("part") == part))
+    found = loop.tables.read(t.LABELS, where=(pl.col("task") == task) & (pl.col("source").ne_missing(SILENCE)))
+    settled = loop.settings.taxonomy.translate(found).filter(pl.col("label") != CANNOT_TELL)
+    about = texts.select("interaction_id", "text", "language", "channel", "segment")
+    return settled.join(about, on="interaction_id").sort("interaction_id")
+
+
+def _may_be_of(lot: str, part: str | None) -> pl.Expr:
+    """Return what selects the interactions of a lot (and part), and those that may have come to the open lot since."""
+    if lot == "open":
+        return (pl.col("lot") == lot) | (pl.col("part") == "test")
+    return pl.col("lot") == lot if part is None else (pl.col("lot") == lot) & (pl.col("part") == part)
 
 
 def open_activations(loop: Loop) -> "ActivationCache":
@@ -117,8 +134,8 @@ def freeze(loop: Loop, task: Task, *, dev_share: float) -> "TrainingSet":
     from training.training_set import freeze_training_set
 
     return freeze_training_set(
-        settled_labels(loop, task.name, lot="open").drop("text"),
-        loop.tables.read(t.INTERACTIONS),
+        settled_labels(loop, task.name, lot="open").select(list(t.LABELS.schema)),
+        release_used(loop.tables.read(t.INTERACTIONS), loop),
         task=task,
         key=loop.folder.key(),
         dev_share=dev_share,

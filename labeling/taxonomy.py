@@ -30,12 +30,16 @@ class Label(Config):
 
 
 class Task(Config):
-    """One question asked of every message; ``rejects`` says whether "none of these" may be answered."""
+    """One question asked of every message.
+
+    ``rejects`` says whether "none of these" may be answered, ``ordered`` whether the labels go from worst to best.
+    """
 
     name: Name
     question: str = Field(min_length=1)
     labels: tuple[Label, ...] = Field(min_length=2)
     rejects: bool = False
+    ordered: bool = False
 
     @model_validator(mode="after")
     def _check_labels(self) -> Self:

@@ -83,10 +83,10 @@ for _name, _panel in _COMMANDS.items():
     app.command(_name, rich_help_panel=_panel)(_command(_name))
 
 for _name, _panel in {
+    "audit": _DECIDE,
     "config": _WORK,
     "quarantine": _WORK,
     "review": _WORK,
-    "audit": _DECIDE,
     "reviewers": _DECIDE,
 }.items():
     app.add_typer(import_module(f"pipelines.commands.{_name}").app, name=_name, rich_help_panel=_panel)

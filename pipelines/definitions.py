@@ -31,7 +31,7 @@ def assemble(taxonomy: Taxonomy, crons, loop) -> dg.Definitions:  # noqa: ANN001
         crons: ScheduleSettings.
         loop: the Loop resource.
     """
-    from assets import checks, desk, feedback, label_quality, monitoring, registry, review, selecting
+    from assets import checks, desk, disagreements, feedback, label_quality, monitoring, registry, review, selecting
     from assets.training import training_assets
     from pipelines.jobs import build_jobs
     from pipelines.schedules import build_schedules
@@ -40,7 +40,7 @@ def assemble(taxonomy: Taxonomy, crons, loop) -> dg.Definitions:  # noqa: ANN001
     trained = [asset for task in taxonomy.tasks for asset in training_assets(task)]
     return dg.Definitions(
         assets=[
-            *dg.load_assets_from_modules([feedback, review, selecting, desk, label_quality, monitoring]),
+            *dg.load_assets_from_modules([feedback, review, selecting, disagreements, desk, label_quality, monitoring]),
             *trained,
             *registry.release_assets(taxonomy),
         ],

@@ -8,6 +8,7 @@ COLLECT: Final = ("interactions", "corrections", "escalations", "features", "pre
 REVIEW: Final = (
     "reviews",
     "labels",
+    "disagreements",
     "review_queue",
     "review_tasks",
     "label_quality",

@@ -9,6 +9,7 @@ import polars as pl
 from assets.lineage import metadata_of
 from assets.registry import TRAINING_SETS
 from assets.resources import Loop
+from assets.sealed_test import release_used
 from labeling import tables as t
 from labeling.errors import DeskError
 from labeling.vocabulary import CANNOT_TELL, SILENCE
@@ -22,7 +23,8 @@ def count_new_labels(loop: Loop, task: str, *, learnt: str) -> int:
     mine = (pl.col("task") == task) & (pl.col("label") != CANNOT_TELL) & (pl.col("source").ne_missing(SILENCE))
     stored = loop.tables.read(t.LABELS, columns=["interaction_id", "task", "label"], where=mine)
     settled = loop.settings.taxonomy.translate(stored).drop("task")
-    lots = loop.tables.read(t.INTERACTIONS, columns=["interaction_id"], where=pl.col("lot") == "open")
+    columns = ["interaction_id", "conversation_id", "occurred_at", "lot", "part"]
+    lots = release_used(loop.tables.read(t.INTERACTIONS, columns=columns), loop).filter(pl.col("lot") == "open")
     frozen = loop.tables.read(
         t.TRAINING_SETS, columns=["interaction_id", "label"], where=pl.col("training_set_id") == learnt
     )

@@ -52,13 +52,20 @@ class Release:
     """A release, loaded.
 
     With a ``taxonomy`` it answers in the labels of today, whichever it was trained on; without, in its models' own.
+    ``folders`` are its models' by task.
     """
 
     def __init__(
-        self, about: ReleaseDescription, scorers: Mapping[str, Scorer], taxonomy: Taxonomy | None = None
+        self,
+        about: ReleaseDescription,
+        scorers: Mapping[str, Scorer],
+        taxonomy: Taxonomy | None = None,
+        *,
+        folders: Mapping[str, Path],
     ) -> None:
         self.about = about
         self.scorers = dict(scorers)
+        self.folders = dict(folders)
         self._joint = JointScorer(scorers)
         self.taxonomy = taxonomy
 
@@ -76,12 +83,27 @@ class Release:
                     f"release {about.release_id} needs the {task} model that it was built with, "
                     f"found other files in {folder}: restore the artifact folder, or roll back"
                 )
-        return cls(about, {task: Scorer.load(folder / _MODELS / task) for task in about.models}, taxonomy)
+        folders = {task: folder / _MODELS / task for task in about.models}
+        return cls(about, {task: Scorer.load(of) for task, of in folders.items()}, taxonomy, folders=folders)
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks that this release answers, in the order that it was built with."""
         return tuple(self.scorers)
+
+    def score(self, texts: Sequence[str], on_progress: "Progress | None" = None) -> dict[str, Scores]:
+        """Return what each model says of n texts, by task, in its own labels."""
+        return self._joint.score(texts, on_progress)
+
+    def in_labels_of(self, taxonomy: Taxonomy, own: Mapping[str, Scores]) -> dict[str, Scores]:
+        """Return ``own`` (``score``) in the labels that ``taxonomy`` has."""
+        return {task: translate_scores(scores, taxonomy, task) for task, scores in own.items()}
+
+    def step_aside(self, texts: Sequence[str], own: Mapping[str, Scores]) -> list[str]:
+        """Return for each of n texts why to step aside ("" where the answer is kept); ``own`` is ``score`` of them."""
+        return self._reasons(
+            texts, own, {task: self._in_labels_of_today(task, one).frame() for task, one in own.items()}
+        )
 
     def answer(self, texts: Sequence[str], on_progress: "Progress | None" = None) -> pl.DataFrame:
         """Answer every task for each of n texts, and decide whether to step aside.
@@ -94,7 +116,7 @@ class Release:
             ``<task>_novelty`` (null of a model without novelty statistics); then ``handoff``, ``handoff_reason`` (a
             code, "" where kept) and ``release`` (its id).
         """
-        own = self._joint.score(texts, on_progress)
+        own = self.score(texts, on_progress)
         frames = {task: self._in_labels_of_today(task, scores).frame() for task, scores in own.items()}
         reasons = self._reasons(texts, own, frames)
         columns = [

@@ -128,6 +128,8 @@ def _show(found: "Erasure") -> None:
     say(f"Desk       {found.desk_cases} cases, those of others included that show one of the messages")
     affected = found.affected
     say(f"Training   {len(affected.training_sets)} frozen sets hold it; they keep ids and digests, and stay verifiable")
+    if found.case_files:
+        say(f"Judging    {len(found.case_files)} case files hold its ids and digests; they stay verifiable")
     for one in affected.versions:
         part_of = f"in release {', '.join(one.releases)}" if one.releases else "in no release"
         what = "needs retraining: `cxloop run retrain`" if one.needs_retraining else "answers nobody: no retraining"

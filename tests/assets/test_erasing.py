@@ -25,8 +25,10 @@ from labeling.digests import digest
 from labeling.errors import ConfigError, DecisionRefused, DeskUnavailable, StorageError
 from labeling.sources.arrivals import customer_key
 from tests.assets.conftest import NOW, StockedHome
+from tests.training.judging.sample_case import sample_description
 from training.encoder import EncoderSpec
 from training.features import digest_text
+from training.judging.case_file import CaseFile, write_case_file
 from training.model_folder import ModelDescription
 from training.registry.registry import MEMBERS_TAG, RELEASE, ModelPackage, RunRecord
 from training.registry.standing import CHALLENGER_NAMED
@@ -386,6 +388,31 @@ def test_training_sets_stay_as_they_were_and_verify(lived_in):
     rows = after.select("interaction_id", "label", "weight", "text_digest", "split").rows()
     named = digest({"task": "intent", "labels": (rows[0][1],), "rows": rows})
     assert done.affected.training_sets == (named,)
+
+
+def judged_on(stocked: StockedHome, *names: str) -> CaseFile:
+    rows = json.dumps([{"interaction_id": name, "truth": "fee"} for name in names])
+    about = sample_description().model_copy(update={"version": names[0]})
+    return write_case_file(stocked.home.case_files, about, {"answers/intent.json": rows, "gates.json": "[]"})
+
+
+def test_case_files_that_name_it_stay_verify_and_stand_in_the_receipt(lived_in):
+    theirs, others = judged_on(lived_in, "a1", "b1"), judged_on(lived_in, "b1", "b2")
+    assert look(lived_in.loop, ASKED).case_files == (theirs.digest,)
+
+    def tell(line: str) -> None:
+        if line == "removing what training kept between runs":
+            lived_in.tables.delete(t.TRAINING_SETS, pl.lit(value=True))  # no row tells any more who goes
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(lived_in, tell=tell)
+    done = run(lived_in)
+    assert done.case_files == (theirs.digest,)
+    assert done.entry is not None
+    assert done.entry.body["case_files"] == [theirs.digest]
+    for case in (theirs, others):
+        CaseFile.open(case.folder).verify()
 
 
 def register(stocked: StockedHome, registry, folder: Path, training_set: str, key: str) -> str:

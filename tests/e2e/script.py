@@ -15,7 +15,7 @@ RATES = FeedRates(weeks=2, history=520, weekly=60)
 CHANGES = {
     "settings.yaml": {"retrain": {"min_new_labels": 10, "recipe": "smoke"}},
     "selection.yaml": {"budget": 20, "lots": {"audit_share": 0.4}},
-    "gates.yaml": {"min_cases": 30, "margin": 0.2, "alpha": 0.2},
+    "gates.yaml": {"min_cases": 30, "margin": 0.2, "alpha": 0.5},
     "handoff.yaml": {"promised_error_share": 0.4, "confidence": 0.8, "min_cases": 15},
 }
 

@@ -70,7 +70,7 @@ class CaseDescription(Config):
     verdict: Literal["promote", "hold", "inconclusive"]
     look: int = Field(ge=1)
     alpha: float = Field(ge=0, le=1)
-    tasks: tuple[str, ...] = Field(min_length=1)
+    tasks: tuple[str, ...]
     authors: tuple[str, ...] = ()
     code: Code
     files: dict[str, str] = Field(default_factory=dict)
@@ -176,9 +176,8 @@ class CaseFile:
         """The gates of each task, in their order; those of the release as a whole stand under ``""``."""
         found: dict[str, list[GateResult]] = {}
         for said in self._json("gates.json"):
-            place = said["slice"] and tuple(said["slice"])
-            gate = GateResult(**{name: value for name, value in said.items() if name != "task"} | {"slice": place})
-            found.setdefault(said["task"], []).append(gate)
+            about: dict[str, Any] = said | {"slice": said["slice"] and tuple(said["slice"])}
+            found.setdefault(about.pop("task"), []).append(GateResult(**about))
         return {task: tuple(gates) for task, gates in found.items()}
 
     def scorecards(self, task: str) -> dict[str, Scorecard | None]:

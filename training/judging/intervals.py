@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 CONFIDENCE: Final = 0.95
 
 
@@ -25,12 +23,12 @@ def wilson_interval(found: int, cases: int) -> tuple[float, float]:
         found: how many of the cases, in [0, cases].
         cases: >= 0.
     """
-    from statsmodels.stats.proportion import proportion_confint
+    from scipy.stats import binomtest
 
     if not cases:
         return 0.0, 1.0
-    low, high = np.asarray(proportion_confint(found, cases, alpha=1 - CONFIDENCE, method="wilson"), dtype=np.float64)
-    return float(low), float(high)
+    interval = binomtest(found, cases).proportion_ci(CONFIDENCE, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def measure_rate(found: int, cases: int, *, least: int = 1) -> Rate | None:

@@ -1,7 +1,7 @@
 """Pictures of a judging, readable in grey: each model has its own marker and line style beside its colour."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -15,12 +15,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_STYLES: Final = {
-    "challenger": ("#c2571a", "-", "o"),
-    "champion": ("#1f5f8b", "--", "s"),
-    "reference": ("#444", ":", "^"),
+_STYLES: Final[dict[str, dict[str, Any]]] = {
+    "challenger": {"color": "#c2571a", "linestyle": "-", "marker": "o"},
+    "champion": {"color": "#1f5f8b", "linestyle": "--", "marker": "s", "markerfacecolor": "white"},
+    "reference": {"color": "#444444", "linestyle": ":", "marker": "^", "markerfacecolor": "white"},
 }
-"""Colour, line and marker of each model."""
 
 _MOST_LABELS: Final = 20
 """A picture of more labels than this shows those whose recall changed most."""
@@ -42,12 +41,10 @@ def draw_plots(tasks: Mapping[str, TaskEvidence]) -> dict[str, str]:
 def draw_risk(curves: Mapping[str, Curves]) -> str:
     """Return an SVG of what share is wrong among the surest answers, over how many are kept; by model."""
     figure, axes = _canvas(3.0)
-    for who, found in curves.items():
-        colour, line, marker = _STYLES[who]
+    for place, (who, found) in enumerate(curves.items()):
         coverage, risk = zip(*((100 * one, 100 * other) for one, other in found.risk_coverage), strict=True)
-        axes.plot(
-            coverage, risk, line, color=colour, marker=marker, markersize=4, markevery=max(1, len(risk) // 8), label=who
-        )
+        every = max(1, len(risk) // 8)
+        axes.plot(coverage, risk, markersize=5, markevery=(place * every // 3, every), label=who, **_STYLES[who])
     axes.set_xlim(0, 102)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("answers kept, the surest first, %", fontsize=9)
@@ -65,12 +62,9 @@ def draw_reliability(curves: Mapping[str, Curves]) -> str:
     axes.plot([0, 100], [0, 100], color="#888", linewidth=0.8)
     axes.annotate("as sure as right", (20, 20), (3, -9), textcoords="offset points", fontsize=8, color="#555")
     for who, found in curves.items():
-        colour, line, marker = _STYLES[who]
-        sure = [100 * mean for mean, _, _ in found.reliability]
-        right = [100 * share for _, share, _ in found.reliability]
-        axes.plot(sure, right, line, color=colour, marker=marker, markersize=5, markerfacecolor="white", label=who)
-        held = [count for _, _, count in found.reliability]
-        counts.plot(sure, held, line, color=colour, marker=marker, markersize=4, markerfacecolor="white")
+        sure, right, held = zip(*found.reliability, strict=True)
+        axes.plot([100 * one for one in sure], [100 * one for one in right], markersize=6, label=who, **_STYLES[who])
+        counts.plot([100 * one for one in sure], held, markersize=5, **_STYLES[who])
     axes.set_ylabel("right, %", fontsize=9)
     axes.legend(frameon=False, fontsize=9)
     counts.set_ylabel("answers", fontsize=9)
@@ -91,17 +85,13 @@ def draw_label_changes(challenger: Scorecard, champion: Scorecard) -> str:
     for place, (_, before, after, *_rest) in enumerate(shown.iter_rows()):
         axes.plot([before, after], [place, place], "-", color="#888", linewidth=1)
     for who, column in (("champion", "before"), ("challenger", "after")):
-        colour, _, marker = _STYLES[who]
-        fill = "white" if who == "champion" else colour
-        axes.plot(
-            shown[column], range(shown.height), marker, color=colour, markerfacecolor=fill, markersize=6, label=who
-        )
+        axes.plot(shown[column], range(shown.height), markersize=6, label=who, **{**_STYLES[who], "linestyle": ""})
     names = [f"{label.replace('_', ' ')} ({cases})" for label, cases in shown.select("label", "cases").iter_rows()]
     axes.set_yticks(range(shown.height), names, fontsize=8)
-    axes.set_xlim(-3, 103)
+    axes.set_xlim(right=103)
     axes.set_xlabel("recall, % (behind each label: its test cases)", fontsize=9)
     axes.grid(axis="x", alpha=0.25)
-    axes.legend(frameon=False, fontsize=9, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
+    figure.legend(frameon=False, fontsize=9, ncols=2, loc="outside lower left")
     if shown.is_empty():
         axes.text(0.5, 0.5, "no label's recall changed", transform=axes.transAxes, ha="center")
     left_out = f", the {shown.height} of {changes.height} that changed most" if shown.height < changes.height else ""

@@ -80,11 +80,9 @@ def _weekly(times: pl.Series) -> tuple[float, float]:
 
     A week at the beginning that is not whole is left out, where there is another.
     """
-    newest, oldest = times.max(), times.min()
-    ago = ((newest - times).dt.total_seconds() // _WEEK.total_seconds()).cast(pl.Int64)  # pyright: ignore[reportOperatorIssue, reportOptionalOperand]
-    counts = np.bincount(ago.to_numpy())
-    whole = max(1, round((newest - oldest) / _WEEK))  # pyright: ignore[reportOperatorIssue, reportOptionalOperand, reportArgumentType]
-    kept = counts[:whole]
+    seconds = times.dt.epoch("us").to_numpy() / 1e6
+    ago = (seconds.max() - seconds) / _WEEK.total_seconds()
+    kept = np.bincount(ago.astype(np.int64))[: max(1, round(ago.max()))]
     mean = float(kept.mean())
     return mean, float(max(np.sqrt(mean), kept.std(ddof=1) if len(kept) > 1 else 0.0))
 

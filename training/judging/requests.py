@@ -1,11 +1,11 @@
 """What a gate lacked cases of, as requests: opened where it could not decide, closed when a later judging can.
 
-Requests name labels (of the task) and the sealed test as a whole. The test grows from the audit lot alone, whose cases
-are all sent and sent first; a request on it tells people what the gate waits for. Requests on labels steer what is
-picked from the open lot, to train on and to look into: such cases never join the test.
+Requests name slices (a label of the task, a language, a channel, a segment) and the sealed test as a whole. The test
+grows from the audit lot alone, whose cases are all sent and sent first; a request on it tells people what the gate
+waits for. Requests on slices also steer what is picked from the open lot, to train on and to look into: such cases
+never join the test.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,7 +14,7 @@ import polars as pl
 
 from labeling.digests import digest
 from labeling.tables import GATE_REQUESTS, TIME
-from training.judging.gates import GatePolicy, GateResult
+from training.judging.gates import GateResult
 
 WHOLE_TEST: Final = ("part", "test")
 """The slice and value of a request on the sealed test as a whole."""
@@ -23,33 +23,27 @@ _KEY: Final = ["task", "slice", "value"]
 _UNTIMED: Final = [column for column in GATE_REQUESTS.schema if column != "changed_at"]
 
 
-def list_lacking(
-    gates: Iterable[GateResult], truth: Sequence[str], *, task: str, labels: Sequence[str], policy: GatePolicy
-) -> pl.DataFrame:
-    """Return what the gates of one task lacked; nothing where none was undecided.
+def list_lacking(gates: Iterable[GateResult], *, task: str) -> pl.DataFrame:
+    """Return what the undecided gates of one task lack.
 
-    The test lacks what it has fewer than ``policy.min_cases``; where it has those and could still not decide, as many
-    again. A label lacks what it has fewer than ``policy.min_support``.
+    A gate about a slice lacks cases of that slice; the others lack cases of the test as a whole, as many as the gate
+    that lacks most. What lacks no test cases (answers to disagreements, a check that did not run) is no request.
 
     Args:
         gates: the results of this task.
-        truth: the settled label of each test case.
         task: the task.
-        labels: the labels that the task has.
-        policy: the lines that the gates drew.
 
     Returns:
-        ``task, slice, value, cases_needed`` (>= 1).
+        ``task, slice, value, cases_needed`` (>= 1), one row a slice.
     """
-    lacking: list[tuple[str, str, str, int]] = []
-    if any(gate.verdict == "undecided" for gate in gates):
-        more = policy.min_cases - len(truth)
-        lacking.append((task, *WHOLE_TEST, more if more > 0 else len(truth)))
-        had = Counter(truth)
-        few = [(label, policy.min_support - had[label]) for label in labels if had[label] < policy.min_support]
-        lacking += [(task, "label", label, missing) for label, missing in few]
+    lacking = [
+        (task, *(gate.slice or WHOLE_TEST), gate.lacking)
+        for gate in gates
+        if gate.verdict == "undecided" and gate.lacking
+    ]
     schema = {"task": pl.String, "slice": pl.String, "value": pl.String, "cases_needed": pl.Int64}
-    return pl.DataFrame(lacking, schema=schema, orient="row")
+    found = pl.DataFrame(lacking, schema=schema, orient="row")
+    return found.group_by(_KEY, maintain_order=True).agg(pl.col("cases_needed").max())
 
 
 def update_requests(

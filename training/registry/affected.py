@@ -1,17 +1,25 @@
-"""Which training sets and registered versions hold what was erased, and which of them must be trained anew."""
+"""Which training sets, versions and case files hold what was erased, and which versions must be trained anew."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
 
 import polars as pl
 
 from labeling.delta import Tables
 from labeling.errors import ModelError, RegistryError
+from labeling.sources.erased import interaction_digest
 from labeling.tables import TRAINING_SETS
+from training.judging.case_file import list_case_files
 from training.model_folder import load_description
 from training.registry.registry import MEMBERS_TAG, RELEASE, ModelRegistry, ModelVersion, registered_name
 from training.registry.standing import Standing
+
+_ID: Final = re.compile(rb'"interaction_id": ("(?:[^"\\]|\\.)*")')
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,34 @@ def find_affected(
                     AffectedVersion(version.name, version.version, learnt, part_of, bool(live.intersection(part_of)))
                 )
     return Affected(tuple(sorted(sets)), tuple(found), tuple(unknown))
+
+
+def find_case_files(parent: Path, digests: frozenset[str], *, key: bytes) -> tuple[str, ...]:
+    """Return the digests of the case files in ``parent`` that name an erased interaction; they stay as they are.
+
+    Found by keyed digests, so that an erasure that goes on after its rows have gone finds the same ones. A case file
+    that was damaged is looked at all the same. Costs a digest an id.
+
+    Args:
+        parent: the folder of case files.
+        digests: ``interaction_digest`` of each interaction that goes.
+        key: of the keyed digests.
+    """
+
+    @cache
+    def is_erased(name: bytes) -> bool:
+        return interaction_digest(key, json.loads(name)) in digests
+
+    found = list_case_files(parent) if digests else ()
+    return tuple(
+        name
+        for name in found
+        if any(
+            is_erased(held)
+            for path in sorted((parent / name).glob("*/*.json*"))
+            for held in set(_ID.findall(path.read_bytes()))
+        )
+    )
 
 
 def _training_set_of(version: ModelVersion, registry: ModelRegistry) -> str | None:

@@ -1,0 +1,252 @@
+"""The case file of a judging: what was found, in the form that reviewers and auditors read."""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from importlib.metadata import distributions, version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+import yaml
+
+from assets.measuring import Measured
+from assets.panel import Panel, Reading
+from assets.resources import Loop
+from labeling import tables as t
+from training.judging.case_contents import CaseContents, TaskEvidence
+from training.judging.case_file import CaseDescription, CaseFile, Code, write_case_file
+from training.judging.cost import measure_megabytes
+from training.judging.data_change import DataChange, compare_sets
+from training.judging.evidence import Request
+from training.judging.gates import GateResult, Verdict
+from training.judging.judging_plots import draw_plots
+from training.judging.model_card import CardFacts, write_model_card
+from training.judging.next_week import NextWeek, forecast_week
+from training.judging.outcomes import Outcomes, measure_outcomes
+from training.judging.scorecard import Scorecard, score_model
+from training.registry.registry import MEMBERS_TAG, ModelVersion
+from training.registry.standing import Standing
+
+_RECENT: Final = timedelta(days=28)
+_MOST_READ: Final = 2_000
+"""So many of the newest messages stand for next week's."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that one judging found.
+
+    Attributes:
+        version: the registered release; ``panel`` it and those it was held against, loaded.
+        standing: where the releases stood.
+        frames: the answers frame of the test by task, with ``text_digest``.
+        readings: by task and model, what each said of the test; empty where ``earlier`` answers stand for it.
+        disagreements: by task, the fresh cases that people were asked about.
+        measured: speed, behaviour.
+        verdict: with the gates, named ``<task>.<gate>``.
+        request, authors, look, alpha: as of ``CaseDescription``.
+        earlier: the case file whose answers were taken.
+    """
+
+    version: ModelVersion
+    panel: Panel
+    standing: Standing
+    frames: Mapping[str, pl.DataFrame]
+    readings: Mapping[str, Mapping[str, Reading]]
+    disagreements: Mapping[str, pl.DataFrame]
+    measured: Measured
+    verdict: Verdict
+    request: Request
+    authors: tuple[str, ...]
+    look: int
+    alpha: float
+    earlier: CaseFile | None
+
+
+def write_case(loop: Loop, found: Findings, *, rng: np.random.Generator) -> tuple[CaseFile, dict[str, Scorecard]]:
+    """Write the case file of a judging; return it, and the challenger's scorecards by task."""
+    tasks = {task: _task_evidence(loop, found, task, rng) for task, frame in found.frames.items() if frame.height}
+    contents = CaseContents(
+        tasks=tasks,
+        gates=[_by_task(gate) for gate in found.verdict.gates],
+        next_week=_next_week(loop, found),
+        policy=yaml.safe_dump(loop.settings.gates.model_dump(mode="json"), sort_keys=False),
+        handoff=found.panel.challenger.about.handoff.model_dump(mode="json"),
+        environment=sorted({f"{one.name}=={one.version}" for one in distributions()}),
+        model_digests=found.panel.challenger.about.models,
+        model_card=_model_card(loop, found, tasks),
+        plots=draw_plots(tasks),
+    )
+    about = CaseDescription(
+        version=found.version.version,
+        release_id=found.panel.challenger.about.release_id,
+        members=_members(found.version),
+        champion=found.standing.champion,
+        reference=found.standing.champions[0] if found.panel.reference else None,
+        request=found.request,
+        judged_at=loop.now(),
+        verdict=found.verdict.name,
+        look=found.look,
+        alpha=found.alpha,
+        tasks=tuple(tasks),
+        authors=found.authors,
+        code=Code(version=version("cxloop"), commit=_find_commit()),
+    )
+    written = write_case_file(loop.folder.case_files, about, contents.documents())
+    return written, {task: evidence.challenger for task, evidence in tasks.items()}
+
+
+def _task_evidence(loop: Loop, found: Findings, task: str, rng: np.random.Generator) -> TaskEvidence:
+    scorer, frame = found.panel.challenger.scorers[task], found.frames[task]
+    has_champion = found.panel.champion is not None and task in found.panel.champion.scorers
+    rows = _training_rows(loop, scorer.about.training_set_id)
+    return TaskEvidence(
+        answers=frame,
+        challenger=_scorecard(loop, found, task, "challenger", rng),
+        champion=_scorecard(loop, found, task, "champion", rng) if has_champion else None,
+        data=_data_change(loop, found, task, rows),
+        training_set=rows,
+        recipe=scorer.about.recipe,
+        disagreements=found.disagreements.get(task),
+    )
+
+
+def _scorecard(loop: Loop, found: Findings, task: str, who: str, rng: np.random.Generator) -> Scorecard:
+    seconds = found.measured.seconds_per_text or (None, None)
+    return score_model(
+        found.frames[task],
+        who,
+        rng=rng,
+        seconds_per_text=seconds[0 if who == "challenger" else 1],
+        megabytes=measure_megabytes(found.panel.releases[who].folders[task]),
+        outcomes=_outcomes(loop, found, task, who),
+    )
+
+
+def _outcomes(loop: Loop, found: Findings, task: str, who: str) -> Outcomes | None:
+    """Return what escalations say of a model's answers in production; only a champion has any."""
+    served = found.standing.champion if who == "champion" else found.version.version
+    mine = (pl.col("model_version") == (served or "")) & (pl.col("task") == task)
+    said = loop.tables.read(t.PREDICTIONS, columns=["interaction_id", "label", "handoff", "shown"], where=mine)
+    return measure_outcomes(loop.tables.read(t.ESCALATIONS), said.unique("interaction_id", keep="first"))
+
+
+def _training_rows(loop: Loop, training_set_id: str) -> pl.DataFrame:
+    return loop.tables.read(t.TRAINING_SETS, where=pl.col("training_set_id") == training_set_id)
+
+
+def _data_change(loop: Loop, found: Findings, task: str, rows: pl.DataFrame) -> DataChange:
+    champion = found.panel.champion.scorers.get(task) if found.panel.champion else None
+    return compare_sets(
+        rows,
+        _training_rows(loop, champion.about.training_set_id) if champion else None,
+        labels=loop.settings.taxonomy.translate(loop.tables.read(t.LABELS, where=pl.col("task") == task)),
+        reviews=loop.tables.read(t.REVIEWS, columns=["review_id", "annotator_id"]),
+        corrections=loop.tables.read(t.CORRECTIONS, columns=["correction_id", "agent_id"]),
+    )
+
+
+def _next_week(loop: Loop, found: Findings) -> NextWeek:
+    """Return what next week would bring; of a stored test, what was said when it was opened."""
+    labels = sum(gate.lacking or 0 for gate in found.verdict.gates if gate.verdict == "undecided") or None
+    if found.earlier is not None:
+        before = found.earlier.next_week()
+        return NextWeek(before.messages, before.handoffs, before.errors, labels)
+    task = found.panel.challenger.tasks[0]
+    who = [name for name in ("champion", "challenger") if name in found.readings[task]]
+    test = found.frames[task].with_columns(
+        pl.Series(f"{name}_handoff", found.readings[task][name].handoff, dtype=pl.Boolean) for name in who
+    )
+    traffic, scale = _read_traffic(loop, found.panel, task, who)
+    if traffic.is_empty():
+        return NextWeek(0.0, {}, {}, labels)
+    week = forecast_week(traffic, test, who=who, labels_to_decide=labels)
+    return week if scale == 1 else _scale(week, scale)
+
+
+def _read_traffic(loop: Loop, panel: Panel, task: str, who: list[str]) -> tuple[pl.DataFrame, float]:
+    """Return what the models say of the newest messages, and how many messages each of them stands for."""
+    texts = loop.tables.read(
+        t.INTERACTIONS,
+        columns=["interaction_id", "occurred_at", "text"],
+        where=pl.col("occurred_at") > loop.now() - _RECENT,
+    ).sort("occurred_at", "interaction_id")
+    drawn = texts.gather_every(max(1, -(-texts.height // _MOST_READ)))
+    read = panel.read(drawn["text"].to_list(), who) if drawn.height else {}
+    columns = [
+        column
+        for name, reading in read.items()
+        for column in (
+            pl.Series(f"{name}_handoff", reading.handoff, dtype=pl.Boolean),
+            reading.scores[task].frame()["confidence"].alias(f"{name}_confidence"),
+        )
+    ]
+    return drawn.select("occurred_at").with_columns(columns), texts.height / max(1, drawn.height)
+
+
+def _scale(week: NextWeek, scale: float) -> NextWeek:
+    """Return the week of ``scale`` times as many messages."""
+
+    def grown(expected: Mapping[str, tuple[float, float, float]]) -> dict[str, tuple[float, float, float]]:
+        return {who: (scale * value, scale * low, scale * high) for who, (value, low, high) in expected.items()}
+
+    return NextWeek(scale * week.messages, grown(week.handoffs), grown(week.errors), week.labels_to_decide)
+
+
+def _model_card(loop: Loop, found: Findings, tasks: Mapping[str, TaskEvidence]) -> str:
+    challenger = found.panel.challenger
+    languages = {code for frame in found.frames.values() for code in frame["language"].drop_nulls()}
+    return write_model_card(
+        CardFacts(
+            name=challenger.about.release_id,
+            version=found.version.version,
+            base_models=sorted({scorer.about.encoder.name for scorer in challenger.scorers.values()}),
+            languages=sorted(languages),
+            tasks={task: scorer.about.labels for task, scorer in challenger.scorers.items()},
+            cards={task: evidence.challenger for task, evidence in tasks.items()},
+            data={task: evidence.data for task, evidence in tasks.items()},
+            handoff=_tell_handoff(challenger.about.handoff.model_dump(mode="json")),
+            judged_at=loop.now(),
+            verdict=found.verdict.name,
+        )
+    )
+
+
+def _tell_handoff(policy: Mapping[str, Any]) -> str:
+    """Return when the release steps aside, in a sentence."""
+    told = [
+        f"{task}: a confidence below {fitted['threshold']:.2f}"
+        if fitted["threshold"] is not None
+        else f"{task}: always"
+        for task, fitted in policy["thresholds"].items()
+    ]
+    return f"It steps aside at {'; '.join(told)}."
+
+
+def _by_task(gate: GateResult) -> tuple[str, GateResult]:
+    task, _, name = gate.name.partition(".")
+    return task, GateResult(**{**asdict(gate), "name": name})
+
+
+def _members(found: ModelVersion) -> dict[str, str]:
+    return json.loads(found.tags.get(MEMBERS_TAG, "{}"))
+
+
+def _find_commit() -> str | None:
+    """Return the commit of the checkout that this code runs from, None where it was installed."""
+    here = Path(__file__).parent
+    try:
+        asked = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "HEAD"],  # noqa: S607  (found on the path, as everywhere)
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
+        )
+    except OSError:
+        return None
+    return asked.stdout.strip() or None
