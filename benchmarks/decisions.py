@@ -6,16 +6,16 @@ the same functions: release 2 is judged (a case file is written) and named chall
 it, then takes it back. It runs in a process of its own, forked once everything is imported. Undisturbed twice; the
 longer of the two durations is D.
 
-200 kills: a fresh copy of the store, an instant drawn uniformly over [0, D] from the play's beginning, `SIGKILL`, a look,
-one plain rerun of the play, a look. A play that ends before its instant was not killed: the instant is drawn again, and
-counted. Right after the kill the ledger must verify against the anchors on the versions, and a release may carry the
-alias champion only where the ledger holds the decision that made it so. After the rerun, beside that: each decision and
-the naming stand once, the aliases of the release and of its member are what the ledger says, and a reconciliation finds
-nothing to do.
+200 kills: a fresh copy of the store, an instant drawn uniformly over [0, D] from the play's beginning, `SIGKILL`, a
+look, one plain rerun of the play, a look. A play that ends before its instant was not killed: the instant is drawn
+again, and counted. Right after the kill the ledger must verify against the anchors on the versions, and a release may
+carry the alias champion only where the ledger holds the decision that made it so. After the rerun, beside that: each
+decision and the naming stand once, the aliases of the release and of its member are what the ledger says, and a
+reconciliation finds nothing to do.
 
 50 races: two reviewers decide at once, in two processes that wait for each other, on a fresh copy: by turns both
-approve, one approves and one rejects, both take the champion back. One must win, the other must be told so by name or by
-the champion that stands now; then the same must hold as after a rerun.
+approve, one approves and one rejects, both take the champion back. One must win, the other must be told so by name or
+by the champion that stands now; then the same must hold as after a rerun.
 
 The figures are the numbers of kills and of races in which all of this holds, scaled to 200 and 50, with Clopper and
 Pearson's intervals (95%).
@@ -65,9 +65,8 @@ def main() -> None:
                 outcome = kept.find(number, arm)
                 if outcome is None:
                     place = Path(folder) / f"{arm}-{number}"
-                    outcome = (
-                        kill_once(template, place, number, longest) if arm == "kill" else race(template, place, number)
-                    )
+                    is_kill = arm == "kill"
+                    outcome = kill_once(template, place, number, longest) if is_kill else race(template, place, number)
                     kept.keep(number, arm, outcome)
                 outcomes[arm].append(outcome)
                 print(f"{arm} {number}: {outcome}")
@@ -218,9 +217,8 @@ def _race(place: Path, kind: str, name: str, gate: Any, said: Any) -> None:
 
 def _is_telling(why: str, winners: Sequence[str]) -> bool:
     """Say whether a refusal tells the loser what came first."""
-    return why.startswith("DecisionRefused") and (
-        any(f"by {name} at" in why for name in winners) or "champion is" in why
-    )
+    is_named = any(f"by {name} at" in why for name in winners)
+    return why.startswith("DecisionRefused") and (is_named or "champion is" in why)
 
 
 def report(kills: list[dict[str, Any]], races: list[dict[str, Any]], longest: float) -> None:

@@ -1,4 +1,4 @@
-"""Who made a release: from git where the settings are in it, from the files' owner else, and from who started the runs."""
+"""Who made a release: as git says, or the owner of the files, and who started the runs."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def commit(folder, author, at):
     day = {"GIT_COMMITTER_DATE": at.isoformat(), "GIT_AUTHOR_DATE": at.isoformat()}
     who = {"GIT_COMMITTER_NAME": "ci", "GIT_COMMITTER_EMAIL": "ci@example.org", "GIT_CONFIG_GLOBAL": os.devnull}
     for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "change", f"--author={author}"]):
-        subprocess.run(["git", "-C", folder, *command], check=True, env={**os.environ, **day, **who})
+        subprocess.run(["/usr/bin/env", "git", "-C", folder, *command], check=True, env={**os.environ, **day, **who})
 
 
 def ask(configs, *runs, since=JUDGED):

@@ -42,7 +42,7 @@ def test_without_a_decision_there_is_no_champion(make):
 
 
 def test_an_alias_that_was_moved_by_hand_is_put_back(stocked, registry, make):
-    stage = Stage(stocked.loop.open_ledger(), registry)
+    stage = Stage(stocked.loop.open_ledger(), registry, stocked.home.case_files)
     first, second = add_release(registry), add_release(registry)
     stage.promote(first)
     registry.set_alias(RELEASE, "champion", second)

@@ -10,7 +10,7 @@ import pytest
 from labeling.errors import RegistryError
 from tests.training.registry.stage import start
 from training.registry.mlflow_registry import MlflowRegistry, _load_mlflow, _readable_errors, compare_answers
-from training.registry.registry import FAILED, KEY_TAG, PARITY_TAG, PASSED, ModelPackage, Parity, RunRecord
+from training.registry.registry import FAILED, FILES_TAG, KEY_TAG, PARITY_TAG, PASSED, ModelPackage, Parity, RunRecord
 
 CANARY = "canary 4111 1111 1111 1111"
 RUN = RunRecord(
@@ -57,7 +57,12 @@ def test_a_registered_model_is_all_there(registry, tmp_path):
     assert done.is_new
     assert done.parity == Parity(compared=2, disagreeing=0, gap=0.0)
     assert done.version.version == "1"
-    assert done.version.tags == {"gate_verdict": "hold", KEY_TAG: "k1", PARITY_TAG: PASSED}
+    assert done.version.tags == {
+        "gate_verdict": "hold",
+        KEY_TAG: "k1",
+        PARITY_TAG: PASSED,
+        FILES_TAG: "1 files, 6 bytes",
+    }
     [run] = runs(registry)
     assert run.info.run_id == done.version.run_id
     assert run.info.status == "FINISHED"
@@ -173,8 +178,14 @@ def test_what_is_not_there(registry):
 
 def test_files_that_are_gone_are_told(registry, tmp_path):
     registry.register("cxloop-topic", package(tmp_path / "model"), RUN, key="k1", tags={})
+    registry.require_files("cxloop-topic", "1")
+    (registry.download("cxloop-topic", "1") / "label.txt").write_text("short")
+    with pytest.raises(RegistryError, match=r"are needed \(1 files, 6 bytes\), found 1 files, 5 bytes"):
+        registry.require_files("cxloop-topic", "1")
     (registry.download("cxloop-topic", "1") / "label.txt").unlink()
     registry.download("cxloop-topic", "1").rmdir()
+    with pytest.raises(RegistryError, match="found 0 files, 0 bytes: they are gone"):
+        registry.require_files("cxloop-topic", "1")
     with pytest.raises(RegistryError, match="they are gone: restore the artifact folder"):
         registry.download("cxloop-topic", "1")
 
