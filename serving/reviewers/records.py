@@ -26,9 +26,7 @@ _LEDGER_SECONDS: Final = 2.0
 _REGISTRY_SECONDS: Final = 0.5
 """How long a page waits for the registry; it has the ledger's word on everything but whether a version still exists."""
 
-_SILENT: Final = (
-    "the model registry does not answer now: this is the ledger's word, and deciding may have to wait"
-)
+_SILENT: Final = "the model registry does not answer now: this is the ledger's word, and deciding may have to wait"
 
 
 @dataclass(frozen=True)
