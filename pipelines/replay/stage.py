@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from assets.settings import load_settings
+from labeling.config import read_yaml
 from labeling.digests import digest
 from labeling.home import Home
 from pipelines.packaged import CONFIG_FILES, configs_folder
@@ -32,8 +33,10 @@ def make_stage(home: Home, *, seed: int, changes: Mapping[str, Mapping[str, Any]
     shutil.copytree(configs_folder() / "recipes", draft / "recipes")
     for name in ("settings.yaml", *CONFIG_FILES):
         source = configs_folder() / ("local.yaml" if name == "settings.yaml" else name)
-        packaged = yaml.safe_load(source.read_text(encoding="utf-8"))
-        changed = _merge(packaged, changes.get(name, {}))
+        if name not in changes:
+            shutil.copyfile(source, draft / name)
+            continue
+        changed = _merge(read_yaml(source), changes[name])
         (draft / name).write_text(yaml.safe_dump(changed, sort_keys=False, allow_unicode=True), encoding="utf-8")
     (home.path / "secrets.env").write_text(f"CXLOOP_KEY={digest(['replay', seed])}\n", encoding="utf-8")
     (home.path / "secrets.env").chmod(0o600)
