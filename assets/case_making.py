@@ -1,12 +1,9 @@
 """The case file of a judging: what was found, in the form that reviewers and auditors read."""
 
 import json
-import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from importlib.metadata import distributions, version
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +15,7 @@ from assets.panel import Panel, Reading
 from assets.resources import Loop
 from labeling import tables as t
 from training.judging.case_contents import CaseContents, TaskEvidence
-from training.judging.case_file import CaseDescription, CaseFile, Code, write_case_file
+from training.judging.case_file import CaseDescription, CaseFile, write_case_file
 from training.judging.cost import measure_megabytes
 from training.judging.data_change import DataChange, compare_sets
 from training.judging.evidence import Request
@@ -27,6 +24,7 @@ from training.judging.judging_plots import draw_plots
 from training.judging.model_card import CardFacts, write_model_card
 from training.judging.next_week import NextWeek, forecast_week
 from training.judging.outcomes import Outcomes, measure_outcomes
+from training.judging.provenance import find_code, list_packages
 from training.judging.scorecard import Scorecard, score_model
 from training.registry.registry import MEMBERS_TAG, ModelVersion
 from training.registry.standing import Standing
@@ -76,7 +74,7 @@ def write_case(loop: Loop, found: Findings, *, rng: np.random.Generator) -> tupl
         next_week=_next_week(loop, found),
         policy=yaml.safe_dump(loop.settings.gates.model_dump(mode="json"), sort_keys=False),
         handoff=found.panel.challenger.about.handoff.model_dump(mode="json"),
-        environment=sorted({f"{one.name}=={one.version}" for one in distributions()}),
+        environment=list_packages(),
         model_digests=found.panel.challenger.about.models,
         model_card=_model_card(loop, found, tasks),
         plots=draw_plots(tasks),
@@ -94,7 +92,7 @@ def write_case(loop: Loop, found: Findings, *, rng: np.random.Generator) -> tupl
         alpha=found.alpha,
         tasks=tuple(tasks),
         authors=found.authors,
-        code=Code(version=version("cxloop"), commit=_find_commit()),
+        code=find_code(),
     )
     written = write_case_file(loop.folder.case_files, about, contents.documents())
     return written, {task: evidence.challenger for task, evidence in tasks.items()}
@@ -234,19 +232,3 @@ def _by_task(gate: GateResult) -> tuple[str, GateResult]:
 
 def _members(found: ModelVersion) -> dict[str, str]:
     return json.loads(found.tags.get(MEMBERS_TAG, "{}"))
-
-
-def _find_commit() -> str | None:
-    """Return the commit of the checkout that this code runs from, None where it was installed."""
-    here = Path(__file__).parent
-    try:
-        asked = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "HEAD"],  # noqa: S607  (found on the path, as everywhere)
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=10,
-        )
-    except OSError:
-        return None
-    return asked.stdout.strip() or None

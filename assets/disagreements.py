@@ -64,53 +64,89 @@ def disagreements(loop: Loop) -> dg.MaterializeResult:
     ledger, registry = loop.open_ledger(), loop.open_registry()
     entries = ledger.entries()
     standing = read_standing(entries)
+    waived = _find_waived(loop, entries, standing)
+    if waived is not None:
+        sampled = _count_drawn(loop, waived, entries)
+        return dg.MaterializeResult(metadata=_judge(loop, waived, sampled, registry))
     doubt = _find_doubt(loop, entries, standing)
     if doubt is None:
-        return dg.MaterializeResult(metadata={"challenger": "", "waits_for": "a challenger that is not shown better"})
+        return dg.MaterializeResult(metadata={"version": "", "waits_for": "a challenger that is not shown better"})
     drawn = _find_drawn(entries, doubt)
     if drawn is None:
-        return dg.MaterializeResult(metadata={"challenger": doubt.version, **_draw(loop, doubt, registry)})
+        return dg.MaterializeResult(metadata={"version": doubt.version, **_draw(loop, doubt, registry)})
     sampled = _count(loop, doubt, drawn)
     told = {f"{task}_answered": one.sample.answered for task, one in sampled.items()}
     if not _is_due(loop, drawn, sampled):
-        return dg.MaterializeResult(metadata={"challenger": doubt.version, "waits_for": "answers", **told})
-    judged = _judge(loop, doubt, sampled, registry)
-    return dg.MaterializeResult(metadata={"challenger": doubt.version, **told, **judged})
+        return dg.MaterializeResult(metadata={"version": doubt.version, "waits_for": "answers", **told})
+    return dg.MaterializeResult(metadata={**told, **_judge(loop, doubt, sampled, registry)})
 
 
-def _find_doubt(loop: Loop, entries: Sequence[Entry], standing: Standing) -> _Doubt | None:
-    """Return the challenger in question: the one whose sample is out, else the newest that is in doubt."""
-    mine = {
+def _in_question(entries: Sequence[Entry], standing: Standing) -> dict[str, Entry]:
+    """Return the newest judging of each version that was held against today's champion and is not decided on."""
+    if standing.champion is None:
+        return {}
+    known = standing.judged.items()
+    return {
         version: entry
-        for version, entry in standing.judged.items()
-        if standing.champion and entry.body["champion"] == standing.champion and version not in standing.decided
+        for version, entry in known
+        if entry.body["champion"] == standing.champion and version not in standing.decided
     }
-    open_ones = [entry for entry in entries if entry.kind == DRAWN and _is_open(entry, mine)]
-    if open_ones:
-        entry = mine[open_ones[-1].body["version"]]
-        return _Doubt(entry, CaseFile.open(loop.folder.case_files / entry.body["case_file"]))
-    for entry in sorted(mine.values(), key=lambda one: -one.number):
-        if entry.body["verdict"] == "inconclusive" and entry.body["test"]:
-            case_file = CaseFile.open(loop.folder.case_files / entry.body["case_file"])
-            gates = [gate for of_task in case_file.gates.values() for gate in of_task]
-            is_open = any(gate.name == BETTER and gate.verdict == "undecided" for gate in gates)
-            return _Doubt(entry, case_file) if is_open else None
+
+
+def _find_waived(loop: Loop, entries: Sequence[Entry], standing: Standing) -> _Doubt | None:
+    """Return a version of which a gate was waived since it was judged: it is judged again, without asking anybody."""
+    mine = _in_question(entries, standing)
+    for waiver in reversed(standing.waived):
+        judged = mine.get(waiver.body["version"])
+        if judged is not None and judged.number < waiver.number:
+            return _open_doubt(loop, judged)
     return None
 
 
-def _is_open(drawn: Entry, judged: Mapping[str, Entry]) -> bool:
-    """Say whether a sample is still to be judged by: no judging of its version came after it."""
-    last = judged.get(drawn.body["version"])
-    return last is not None and last.body["champion"] == drawn.body["champion"] and last.number < drawn.number
+def _find_doubt(loop: Loop, entries: Sequence[Entry], standing: Standing) -> _Doubt | None:
+    """Return the challenger in question: whose sample is out, else the newest in doubt that people were not asked of.
+
+    In doubt is what was judged inconclusive because it is not shown better, and what a reviewer wants more evidence on.
+    """
+    mine = _in_question(entries, standing)
+    drawn = {entry.body["version"]: entry for entry in entries if entry.kind == DRAWN}
+    out = [mine[version] for version, entry in drawn.items() if version in mine and mine[version].number < entry.number]
+    if out:
+        return _open_doubt(loop, out[-1])
+    for version, entry in sorted(mine.items(), key=lambda one: -one[1].number):
+        if version in drawn and drawn[version].body["champion"] == standing.champion:
+            continue
+        wish = standing.asked.get(version)
+        if (wish is not None and wish.number > entry.number) or _is_unshown(loop, entry):
+            return _open_doubt(loop, entry)
+    return None
+
+
+def _is_unshown(loop: Loop, judged: Entry) -> bool:
+    """Say whether a release was judged inconclusive, for one thing because no task is shown better."""
+    if judged.body["verdict"] != "inconclusive":
+        return False
+    gates = _open_doubt(loop, judged).case_file.gates.values()
+    return any(gate.name == BETTER and gate.verdict == "undecided" for of_task in gates for gate in of_task)
+
+
+def _open_doubt(loop: Loop, judged: Entry) -> _Doubt:
+    return _Doubt(judged, CaseFile.open(loop.folder.case_files / judged.body["case_file"]))
 
 
 def _find_drawn(entries: Sequence[Entry], doubt: _Doubt) -> Entry | None:
+    """Return the sample that people were asked about, None where none was drawn of this version in this reign."""
     found = [
         entry
         for entry in entries
-        if entry.kind == DRAWN and entry.body["version"] == doubt.version and entry.number > doubt.entry.number
+        if entry.kind == DRAWN and (entry.body["version"], entry.body["champion"]) == (doubt.version, doubt.champion)
     ]
     return found[-1] if found else None
+
+
+def _count_drawn(loop: Loop, doubt: _Doubt, entries: Sequence[Entry]) -> dict[str, Sampled]:
+    drawn = _find_drawn(entries, doubt)
+    return {} if drawn is None else _count(loop, doubt, drawn)
 
 
 def _draw(loop: Loop, doubt: _Doubt, registry: ModelRegistry) -> dict[str, Any]:

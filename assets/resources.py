@@ -69,7 +69,7 @@ class Loop(dg.ConfigurableResource):
         """Return the model registry."""
         from assets.services import mlflow_registry
 
-        return mlflow_registry(self.folder, self.settings)
+        return mlflow_registry(self.folder, self.settings.services.mlflow)
 
     def open_ledger(self) -> Ledger:
         """Return the ledger of decisions."""

@@ -1,6 +1,6 @@
 """The desk and the registry that a home's settings name."""
 
-from assets.settings import Settings
+from assets.settings import MlflowSettings, Settings
 from labeling.desk.desk import ReviewDesk
 from labeling.errors import DeskUnavailable
 from labeling.home import Home
@@ -22,10 +22,10 @@ def label_studio_desk(home: Home, settings: Settings) -> ReviewDesk:
     return LabelStudioDesk(url, home.secret("CXLOOP_LABEL_STUDIO_TOKEN"), project_title="cxloop")
 
 
-def mlflow_registry(home: Home, settings: Settings) -> ModelRegistry:
-    """Return the MLflow registry that the settings name, or the one in this home."""
+def mlflow_registry(home: Home, mlflow: MlflowSettings) -> ModelRegistry:
+    """Return the MLflow registry that ``mlflow`` names, or the one in this home."""
     from training.registry.mlflow_registry import MlflowRegistry
 
-    if settings.services.mlflow.tracking_uri:
-        return MlflowRegistry(settings.services.mlflow.tracking_uri, None)
+    if mlflow.tracking_uri:
+        return MlflowRegistry(mlflow.tracking_uri, None)
     return MlflowRegistry(home.mlflow_uri, home.mlflow_artifacts)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import dagster as dg
 from pydantic import Field, field_validator
 
 from labeling.config import Config, Section, load_config
@@ -79,6 +78,8 @@ class ScheduleSettings(Config):
     @field_validator("*")
     @classmethod
     def _check_cron(cls, cron: str) -> str:
+        import dagster as dg
+
         try:
             dg.ScheduleDefinition(job_name="any", cron_schedule=cron)
         except dg.DagsterInvalidDefinitionError:

@@ -13,7 +13,8 @@ commonest intent and the smallest segment (5%) are protected. 1,000 pairs each, 
 - *few*: the same with 5 test cases, the intent protected.
 
 Sequences: 1,000 champions, each faced by 30 equal challengers; the test is drawn anew after every 10 judgings. A false
-*better* is any night on which the gate of that name passes.
+*better* is any night on which the gate of that name passes; nights on which neither the test nor the sample shows a
+gain are judged no further, because no gate can then pass it.
 
 Labels: what the sample asks people to read in *better*, as a share of the fresh cases, labelled all, on which the exact
 test at the same level would show a gain of 1 point at 3% discordance as often as the samples did here.
@@ -30,14 +31,23 @@ from collections import Counter
 from collections.abc import Callable
 from math import erfc, sqrt
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from benchmarks.harness.judged_pairs import Difference, Test, draw_answers, draw_evidence, draw_test, protect
+from benchmarks.harness.judged_pairs import (
+    Difference,
+    Test,
+    describe_answers,
+    draw_evidence,
+    draw_right,
+    draw_test,
+    protect,
+)
 from benchmarks.harness.results import Figure, SeedResults, write_result
 from labeling.config import load_config
 from training.judging.disagreements import estimate_difference
+from training.judging.evidence import Evidence
 from training.judging.gates import BETTER, GatePolicy
 from training.judging.judge import judge
 from training.judging.paired import cases_to_show, mcnemar
@@ -78,12 +88,12 @@ def main() -> None:
     kept = SeedResults("judging", PROTOCOL)
     blocks = list(range(asked.blocks))
     for block in blocks:
-        for number, (name, difference) in enumerate(PAIRS.items()):
-            rng = np.random.default_rng([block, number])
-            _once(kept, block, name, lambda rng=rng, difference=difference: run_pairs(rng, difference))
         if not asked.pairs_only:
             rng = np.random.default_rng([block, len(PAIRS)])
             _once(kept, block, "sequences", lambda rng=rng: run_sequences(rng))
+        for number, (name, difference) in enumerate(PAIRS.items()):
+            rng = np.random.default_rng([block, number])
+            _once(kept, block, name, lambda rng=rng, difference=difference: run_pairs(rng, difference))
     if not asked.pairs_only:
         _write(kept, blocks)
 
@@ -94,7 +104,8 @@ def run_pairs(rng: np.random.Generator, difference: Difference) -> dict[str, int
     counts: Counter[str] = Counter()
     for _ in range(A_BLOCK):
         test = draw_test(rng, difference)
-        answers = draw_answers(test, difference, rng)
+        right = draw_right(test, difference, rng)
+        answers = describe_answers(test, right, rng)
         evidence = draw_evidence(difference, rng, alpha=alpha, policy=policy)
         verdict = judge(answers, evidence, policy, rng=rng)
         counts[verdict.name] += 1
@@ -107,7 +118,7 @@ def run_pairs(rng: np.random.Generator, difference: Difference) -> dict[str, int
         counts["asked"] += sample.asked
         counts["sample shows"] += found.p_better <= alpha / 2
         counts["covered"] += found.low <= difference.won - difference.lost <= found.high
-        counts.update(_ask_peers(test, answers))
+        counts.update(_ask_peers(test, right))
     return dict(counts)
 
 
@@ -121,22 +132,29 @@ def run_sequences(rng: np.random.Generator) -> dict[str, int]:
         for night in range(NIGHTS):
             if night % POLICY.test_uses == 0:
                 test = draw_test(rng, difference)
-            answers = draw_answers(test, difference, rng)
-            alpha = spend_alpha(POLICY.alpha, night + 1)
+            right, alpha = draw_right(test, difference, rng), spend_alpha(POLICY.alpha, night + 1)
             evidence = draw_evidence(difference, rng, alpha=alpha, policy=policy)
-            verdict = judge(answers, evidence, policy, rng=rng)
+            false |= set(_ask_peers(test, right))
+            if not _may_be_better(test, right, evidence):
+                continue
+            verdict = judge(describe_answers(test, right, rng), evidence, policy, rng=rng)
             false |= {name for name in ("promote",) if verdict.name == name}
             false |= {gate.name for gate in verdict.gates if gate.name == BETTER and gate.verdict == "passed"}
-            false |= set(_ask_peers(test, answers))
         counts.update(false)
     return dict(counts)
 
 
-def _ask_peers(test: Test, answers: Any) -> list[str]:
+def _may_be_better(test: Test, right: np.ndarray, evidence: Evidence) -> bool:
+    """Return whether the test or the sample shows a gain; where neither does, no gate calls the challenger better."""
+    wins, losses = int((right & ~test.right).sum()), int((test.right & ~right).sum())
+    sampled = mcnemar(evidence.disagreements.challenger, evidence.disagreements.champion)
+    return min(float(mcnemar(wins, losses)), float(sampled)) <= evidence.alpha / 2
+
+
+def _ask_peers(test: Test, right: np.ndarray) -> list[str]:
     """Return the peers that call the challenger better."""
-    now = (answers["challenger"] == answers["truth"]).to_numpy()
-    wins, losses, cases = int((now & ~test.right).sum()), int((test.right & ~now).sum()), len(now)
-    mean = (now.mean() + test.right.mean()) / 2
+    wins, losses, cases = int((right & ~test.right).sum()), int((test.right & ~right).sum()), len(right)
+    mean = (right.mean() + test.right.mean()) / 2
     score = (wins - losses) / cases / sqrt(2 * mean * (1 - mean) / cases)
     said = {
         "higher accuracy": wins > losses,

@@ -1,12 +1,15 @@
 """Load one YAML file into a frozen, closed model, and report every fault in it at once."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from labeling.errors import ConfigError
+
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where PyYAML was built with it: it reads a home's configs in a tenth of the time, once a run."""
 
 
 class Config(BaseModel):
@@ -34,7 +37,7 @@ def read_yaml(path: Path) -> Any:
         ConfigError: the file is missing, unreadable or not YAML.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - either is a safe one
     except FileNotFoundError:
         raise ConfigError([f"{path.name}: needed, but there is no such file in {path.parent}"]) from None
     except (OSError, UnicodeDecodeError) as error:

@@ -5,10 +5,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from labeling.config import load_config, parse_config, read_yaml
 from labeling.errors import DecisionRefused, NotAllowed
+from labeling.taxonomy import Taxonomy
 from pipelines.commands.options import open_home
 
 if TYPE_CHECKING:
+    from assets.settings import MlflowSettings
     from labeling.home import Home
     from training.registry.decisions import Applied, Kind
     from training.registry.people import People, Person
@@ -44,12 +47,15 @@ def decide(
         DecisionRefused: the decision cannot be taken; says why.
         CxloopError: registry, ledger or case file are not in order.
     """
-    from assets.resources import Loop
+    from assets.services import mlflow_registry
     from training.registry.decisions import Decision, apply_decision
+    from training.registry.ledger import Ledger
+    from training.registry.people import load_people
 
-    loop = Loop(home=str(open_home(home).path))
-    person = identify(loop.settings.people, reviewer)
-    standing = read_home(loop.folder)
+    folder = open_home(home)
+    people = load_people(folder.configs)
+    person = identify(people, reviewer)
+    standing = read_home(folder)
     decision = Decision(
         kind=kind,
         version=version or _require_champion(standing),
@@ -61,12 +67,21 @@ def decide(
     )
     return apply_decision(
         decision,
-        people=loop.settings.people,
-        ledger=loop.open_ledger(),
-        registry=loop.open_registry(),
-        case_files=loop.folder.case_files,
-        taxonomy=loop.settings.taxonomy,
+        people=people,
+        ledger=Ledger(folder.ledger_path),
+        registry=mlflow_registry(folder, _mlflow_settings(folder)),
+        case_files=folder.case_files,
+        taxonomy=load_config(folder.configs / "taxonomy.yaml", Taxonomy) if kind == "approve" else None,
     )
+
+
+def _mlflow_settings(home: "Home") -> "MlflowSettings":
+    """Return where the registry is; of all settings that alone, so that no other fault stands in a rollback's way."""
+    from assets.settings import MlflowSettings
+
+    name = "settings.yaml"
+    raw = read_yaml(home.configs / name)
+    return parse_config(raw.get("mlflow") if isinstance(raw, dict) else None, MlflowSettings, name=f"{name}: mlflow")
 
 
 def identify(people: "People", reviewer: str) -> "Person":

@@ -117,13 +117,10 @@ def aliases_sensor(context: dg.SensorEvaluationContext, loop: Loop) -> dg.Sensor
     from training.registry.standing import read_standing
 
     ledger = loop.open_ledger()
-    entries = ledger.entries()
-    if not entries:
-        return dg.SkipReason("the ledger is empty")
     wrong = watch_registry(ledger, loop.open_registry(), now=loop.now())
     told = "; ".join(f"{found.where}: {found.told}" for found in wrong)
     is_mended = loop.settings.services.registry.put_right and any(found.can_be_put_right for found in wrong)
-    if not is_mended and not read_standing(entries).unsettled:
+    if not is_mended and not read_standing(ledger.entries()).unsettled:
         return dg.SkipReason(f"alarm, nothing is put right: {told}" if wrong else "registry and ledger agree")
     if _is_running(context.instance, "reconcile_job"):
         return dg.SkipReason("a reconciliation is under way")

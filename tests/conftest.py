@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.label_studio_fixture",
     "tests.mlflow_fixture",
     "tests.postgres_fixture",
+    "tests.record_fixture",
     "tests.s3_fixture",
 ]
 

@@ -90,13 +90,17 @@ def draw_test(rng: np.random.Generator, difference: Difference) -> Test:
     return Test(frame, truth, right, sure, novelty)
 
 
-def draw_answers(test: Test, difference: Difference, rng: np.random.Generator) -> pl.DataFrame:
-    """Return the answers frame of a challenger that differs from the test's champion as said."""
+def draw_right(test: Test, difference: Difference, rng: np.random.Generator) -> np.ndarray:
+    """Return which cases a challenger has right that differs from the test's champion as said, (n,) bool."""
     chance = rng.random(CASES)
     now = np.where(test.right, chance >= difference.lost / ACCURACY, chance < difference.won / (1 - ACCURACY))
     harmed = np.arange(CASES) < difference.harmed
-    now = np.where(harmed, test.right & (chance >= 0.5 / ACCURACY), now)
-    said = _describe("challenger", test.truth, now, *_vary(test.sure, test.novelty, rng))
+    return np.where(harmed, test.right & (chance >= 0.5 / ACCURACY), now)
+
+
+def describe_answers(test: Test, right: np.ndarray, rng: np.random.Generator) -> pl.DataFrame:
+    """Return the answers frame of a challenger that has these cases right."""
+    said = _describe("challenger", test.truth, right, *_vary(test.sure, test.novelty, rng))
     return test.frame.hstack([series.alias(name) for name, series in said.items()])
 
 

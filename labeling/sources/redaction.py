@@ -54,9 +54,9 @@ class RedactionRule(Config):
         if self.validator != "none" and not self.needs:
             raise ValueError("a rule with a validator needs `needs`, the pattern that picks the texts it looks at")
         try:
-            matches_nothing = bool(pl.Series([""]).str.contains(self.gate).item())
+            matches_nothing = _matches_nothing(self.gate)
             if self.validator == "none":
-                matches_nothing |= bool(pl.Series([""]).str.contains(self.pattern).item())
+                matches_nothing |= _matches_nothing(self.pattern)
             else:
                 matches_nothing |= re.search(self.pattern, "") is not None
         except (re.error, pl.exceptions.ComputeError):
@@ -71,6 +71,16 @@ class RedactionRule(Config):
     def gate(self) -> str:
         """The pattern without which a text is not looked at."""
         return self.needs or self.pattern
+
+
+@cache
+def _matches_nothing(pattern: str) -> bool:
+    """Whether ``pattern``, in Rust's syntax, matches the empty text; remembered, as the rules are read anew each run.
+
+    Raises:
+        polars.exceptions.ComputeError: it does not compile.
+    """
+    return bool(pl.Series([""]).str.contains(pattern).item())
 
 
 class RedactionRules(Config):

@@ -43,6 +43,7 @@ _NEXT = {
 }
 _OPS = {Job.NOTIFY: {"send_notices": {"config": {"retry": True}}}}
 """Who gives the command wants dead letters tried again; the sensor leaves them."""
+_REFRESH = {"release_challenger": {"config": {"request": "refresh"}}}
 _LOOK_SECONDS = 0.5
 _NEWEST = 5
 _DIGEST_LENGTH = 12
@@ -51,6 +52,9 @@ _FACT_LENGTH = 60
 
 def run(
     job: Annotated[Job, typer.Argument(help="Which job.", show_choices=True)],
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="For retrain: the challenger must only be no worse, not better.")
+    ] = False,
     home: HomeOption = None,
 ) -> None:
     """Run one job here and now; it stands among the runs on Dagster's page.
@@ -61,7 +65,10 @@ def run(
     """
     from pipelines.terminal import say, say_next
 
-    for asset, facts in run_here(job, open_home(home), ops=_OPS.get(job)).items():
+    if refresh and job != Job.RETRAIN:
+        raise typer.BadParameter(f"--refresh belongs to retrain, not to {job}: leave it out")
+    ops = _REFRESH if refresh else _OPS.get(job)
+    for asset, facts in run_here(job, open_home(home), ops=ops).items():
         told = {name.replace("_", " "): _brief(value) for name, value in facts.items()}
         say(f"{asset:<24} {', '.join(f'{name} {fact}' for name, fact in told.items() if fact)}")
     say_next(*_NEXT[job])

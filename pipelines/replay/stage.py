@@ -7,6 +7,7 @@ from typing import Any, Final
 import yaml
 
 from assets.settings import load_settings
+from labeling.config import read_yaml
 from labeling.digests import digest
 from labeling.home import Home
 from pipelines.packaged import CONFIG_FILES, configs_folder
@@ -41,8 +42,11 @@ def make_stage(home: Home, *, seed: int, changes: Mapping[str, Mapping[str, Any]
     reviewers = {"people": [{"name": REVIEWER, "role": "reviewer", "token": hashed}]}
     for name in ("settings.yaml", *CONFIG_FILES):
         source = configs_folder() / ("local.yaml" if name == "settings.yaml" else name)
-        packaged = yaml.safe_load(source.read_text(encoding="utf-8"))
-        changed = _merge(packaged, reviewers if name == REVIEWERS else changes.get(name, {}))
+        mine = reviewers if name == REVIEWERS else changes.get(name)
+        if not mine:
+            shutil.copyfile(source, draft / name)
+            continue
+        changed = _merge(read_yaml(source), mine)
         (draft / name).write_text(yaml.safe_dump(changed, sort_keys=False, allow_unicode=True), encoding="utf-8")
     secrets = {"CXLOOP_KEY": digest(["replay", seed]), REVIEWER_TOKEN: token}
     (home.path / "secrets.env").touch(mode=0o600)

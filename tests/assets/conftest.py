@@ -1,4 +1,4 @@
-"""A home with the packaged settings, and rows to put into its tables."""
+"""A home with the packaged settings and an empty MLflow store, and rows to put into its tables."""
 
 from datetime import UTC, datetime
 
@@ -16,9 +16,9 @@ NOW = datetime(2026, 3, 9, 9, tzinfo=UTC)
 class StockedHome:
     """A home whose tables are filled row by row; columns that a call does not name take a plain value."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, give_mlflow):
         self.home = Home(folder)
-        self.home.path.mkdir()
+        give_mlflow(self.home)
         make_stage(self.home, seed=1, changes={})
         self.tables = self.home.tables
         self.loop = Loop(home=str(folder), now_is=NOW.isoformat(), desk="fake")
@@ -46,5 +46,5 @@ class StockedHome:
 
 
 @pytest.fixture
-def stocked(tmp_path):
-    return StockedHome(tmp_path / "home")
+def stocked(tmp_path, give_mlflow):
+    return StockedHome(tmp_path / "home", give_mlflow)

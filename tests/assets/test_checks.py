@@ -91,9 +91,7 @@ def test_an_audit_interaction_in_the_newest_training_set_stops_the_training(stoc
 
 class TestOfVersions:
     @pytest.fixture
-    def add(self, stocked, migrated_mlflow):
-        (stocked.home.path / "mlflow").mkdir()
-        (stocked.home.path / "mlflow" / "mlflow.db").write_bytes(migrated_mlflow.read_bytes())
+    def add(self, stocked):
         client = stocked.loop.open_registry()._client
 
         def add_version(name, tags):

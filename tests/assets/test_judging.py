@@ -1,66 +1,103 @@
-import json
+"""A release is judged on the sealed test, and what was found stands in a case file that the ledger names."""
 
 import pytest
 
-from assets.judging import describe_gates, judge_release
-from serving.handoff import HandoffConfig, HandoffPolicy, Threshold
-from serving.release import Release, build_release
-from tests.training.parts import MESSAGES, saved_model
-from training.judging.gates import join_verdicts, judge
+from assets.judging import Judging, describe_gates, judge_release
+from labeling import tables as t
+from serving.release import Release
+from tests.assets.judging_stage import OTHER, TEXTS, JudgedHome, build_pair, said_by
+from training.judging.gates import GateResult
+from training.registry.registry import CASE_FILE_TAG, RELEASE, VERDICT_TAG
+from training.registry.standing import JUDGED
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory):
-    """A release of one task, ``topic``, of the labels delivery and refund."""
-    folder = tmp_path_factory.mktemp("judged")
-    config = HandoffConfig(schema_version=1, promised_error_share=0.2, confidence=0.9, min_cases=30)
-    fitted = Threshold(threshold=0.9, cases=100, kept=50, wrong=0, error_bound=0.05)
-    policy = HandoffPolicy(config=config, thresholds={"topic": fitted})
-    build_release({"topic": saved_model(folder / "topic")}, policy, folder / "of")
-    return Release.load(folder / "of")
+def pair(tmp_path_factory):
+    return build_pair(tmp_path_factory.mktemp("pair"))
 
 
 @pytest.fixture
-def judged(stocked, release, mlflow_registry):
-    """Return a function that judges the release on test cases whose truth is what it says, but for the first ones."""
-
-    def on_cases(*, wrong):
-        texts = [text for messages in MESSAGES.values() for text in messages]
-        said = release.scorers["topic"].score(texts).frame()["label"].to_list()
-        other = {"delivery": "refund", "refund": "delivery"}
-        truth = [other[label] if row < wrong else label for row, label in enumerate(said)]
-        names = [f"case-{row:02d}" for row in range(len(texts))]
-        for name, text in zip(names, texts, strict=True):
-            stocked.interactions(name, lot="audit", part="test", text=text)
-        stocked.labels(dict(zip(names, truth, strict=True)), task="topic")
-        stocked.interactions("calibrate", lot="audit", part="calibrate", text=texts[0])
-        stocked.interactions("open", text=texts[0])
-        stocked.labels({"calibrate": other[said[0]], "open": other[said[0]]}, task="topic")
-        return judge_release(stocked.loop, release, mlflow_registry)
-
-    return on_cases
+def home(stocked, migrated_mlflow):
+    return JudgedHome(stocked, migrated_mlflow)
 
 
-def test_a_release_is_scored_on_the_test_part_alone(judged):
-    found = judged(wrong=6)
+def judge(home, folder, **more):
+    version = home.register(folder)
+    return judge_release(home.loop, Judging(version, Release.load(folder), **more), home.registry)
+
+
+def test_a_release_is_scored_on_the_test_part_alone(home, pair):
+    said = said_by(pair[0], TEXTS)
+    home.put_test([OTHER[label] if row < 6 else label for row, label in enumerate(said)])
+    home.put_test([OTHER[label] for label in said], part="calibrate", prefix="other")
+    found = judge(home, pair[0])
     assert found.metrics["topic_accuracy"] == pytest.approx(24 / 30)
-    card = json.loads(found.documents["scorecard_topic.json"])
-    assert card["cases"] == 30
-    assert found.documents["gates.md"] == found.summary
+    card = found.case_file.scorecards("topic")["challenger"]
+    assert card is not None
+    assert card.cases == 30
+    assert card.slices["channel"]["chat"].cases == 30
+    assert {gate.name for gate in found.gates} >= {
+        "topic.enough_cases",
+        "topic.beats_commonest",
+        "topic.behaviour",
+    }
 
 
-def test_without_test_cases_nothing_is_claimed(stocked, release, mlflow_registry):
-    found = judge_release(stocked.loop, release, mlflow_registry)
-    assert found.verdict == "inconclusive"
-    assert found.metrics == {}
-    assert list(found.documents) == ["gates.md"]
+def test_the_ledger_and_the_version_name_the_case_file(home, pair):
+    home.put_test(said_by(pair[0], TEXTS))
+    found = judge(home, pair[0], authors=("ana",))
+    [entry] = home.loop.open_ledger().entries(JUDGED)
+    tags = home.registry.version(RELEASE, entry.body["version"]).tags
+    assert entry.body["case_file"] == found.case_file.digest == tags[CASE_FILE_TAG]
+    assert entry.body["verdict"] == found.verdict == tags[VERDICT_TAG]
+    assert entry.body["test"]
+    found.case_file.verify()
+    assert found.case_file.about.authors == ("ana",)
+    assert f"case_files/{found.case_file.digest}/case.json" in found.documents()
 
 
-def test_gates_are_told_in_one_table_with_what_would_help(stocked):
-    verdict = judge(["a"] * 3, None, ["a"] * 3, stocked.loop.settings.gates)
-    head, rule, *rows = describe_gates(join_verdicts({"topic": verdict})).splitlines()
+def test_no_text_stands_in_a_case_file(home, pair):
+    home.put_test(said_by(pair[0], TEXTS))
+    files = judge(home, pair[0]).documents().values()
+    assert not [text for text in TEXTS for content in files if text in content]
+
+
+def test_beside_a_champion_both_answer_and_what_changed_is_listed(home, pair):
+    home.crown(pair[1])
+    home.put_test(said_by(pair[0], TEXTS))
+    found = judge(home, pair[0])
+    better = next(gate for gate in found.gates if gate.name == "topic.better")
+    assert better.verdict == "passed"
+    assert found.case_file.about.champion == "1"
+    answers = found.case_file.answers("topic")
+    assert (answers["challenger"] != answers["champion"]).all()
+    assert found.case_file.next_week().messages > 0
+
+
+def test_without_test_cases_nothing_is_claimed_and_no_use_is_counted(home, pair):
+    found = judge(home, pair[0])
+    assert (found.verdict, found.metrics) == ("inconclusive", {})
+    assert home.loop.open_ledger().entries(JUDGED)[0].body["test"] is None
+
+
+def test_a_judging_by_an_earlier_case_file_opens_no_test(home, pair):
+    home.put_test(said_by(pair[0], TEXTS))
+    first = judge(home, pair[0])
+    home.stocked.labels(dict.fromkeys(home.stocked.tables.read(t.LABELS)["interaction_id"], "refund"), task="topic")
+    version = home.registry.versions(RELEASE)[-1]
+    again = judge_release(home.loop, Judging(version, Release.load(pair[0]), earlier=first.case_file), home.registry)
+    assert again.metrics["topic_accuracy"] == first.metrics["topic_accuracy"] == 1
+    assert [entry.body["test"] is None for entry in home.loop.open_ledger().entries(JUDGED)] == [False, True]
+
+
+def test_gates_are_told_in_one_table_with_what_would_help():
+    gates = [
+        GateResult("topic.enough_cases", "undecided", "3", "at least 50 test cases", "review 47 audit cases more"),
+        GateResult("topic.slice_harmed", "failed", "lost 9", "no worse", "look", slice=("label", "refund")),
+    ]
+    head, rule, *rows = describe_gates(gates).splitlines()
     assert head == "| gate | verdict | measured | needed | what would help |"
     assert rule.count("|") == 6
-    assert len(rows) == len(join_verdicts({"topic": verdict}).gates) > 0
+    assert len(rows) == 2
     assert all(row.count("|") == 6 for row in rows)
-    assert any("undecided" in row for row in rows)
+    assert "slice_harmed (label refund)" in rows[1]

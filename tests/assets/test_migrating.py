@@ -7,7 +7,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from assets.judging import judge_against
+from assets.judging import Asked, judge_against
 from assets.resources import Loop
 from assets.review import labels
 from assets.training import settled_labels, training_assets
@@ -155,10 +155,10 @@ def test_a_champion_of_the_older_taxonomy_is_judged_by_what_its_answers_mean_tod
     for name, text in zip(names, texts, strict=True):
         stocked.interactions(name, lot="audit", part="test", text=text)
     stocked.labels(dict(zip(names, truth, strict=True)), task="topic")
-    before = judge_against(stocked.loop, older, older)
+    before = judge_against(stocked.loop, older, older, Asked())
     write_taxonomy(stocked, AFTER, MIGRATION)
     for challenger, champion in ((newer, older), (older, newer), (older, older)):
-        after = judge_against(stocked.loop, challenger, champion)
+        after = judge_against(stocked.loop, challenger, champion, Asked())
         assert after.metrics == before.metrics
         assert after.summary == before.summary
         assert after.metrics["topic_accuracy"] == 1

@@ -9,9 +9,7 @@ from training.registry.registry import RELEASE
 
 
 @pytest.fixture
-def registry(stocked, migrated_mlflow):
-    (stocked.home.path / "mlflow").mkdir()
-    (stocked.home.path / "mlflow" / "mlflow.db").write_bytes(migrated_mlflow.read_bytes())
+def registry(stocked):
     return stocked.loop.open_registry()
 
 

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.e2e.forking import ForkedPlay
+
 ROOT = Path(__file__).parents[2]
 HANGS_SECONDS = 900.0
 
@@ -24,19 +26,26 @@ class Ended:
 
 
 class Play:
-    """A running play of the small script in ``home``; what it says goes to a file in ``log``, by default beside it."""
+    """A running play of the small script in ``home``; what it says goes to a file in ``log``, by default beside it.
 
-    def __init__(self, home: Path, *, desk: str = "fake", log: Path | None = None) -> None:
+    It has a process of its own, started anew, or ``forked`` where many plays would only load their libraries again.
+    """
+
+    def __init__(self, home: Path, *, desk: str = "fake", log: Path | None = None, forked: bool = False) -> None:
         self.home = home
         self._log = (log or home.parent) / f"play-{time.monotonic_ns()}.log"
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("CXLOOP_", "DAGSTER"))}
         if named := os.environ.get("CXLOOP_LABEL_STUDIO"):
             environment["CXLOOP_LABEL_STUDIO"] = named
+        environment["COLUMNS"] = "120"
+        if forked:
+            self._process = ForkedPlay(home, desk, environment=environment, said=self._log)
+            return
         with self._log.open("wb") as said:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.e2e.script", str(home), desk],
                 cwd=ROOT,
-                env={**environment, "COLUMNS": "120"},
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=subprocess.STDOUT,
@@ -66,7 +75,7 @@ class Play:
         deadline = time.monotonic() + seconds
         while not holds() and not self.is_over:
             assert time.monotonic() < deadline, f"waited {seconds} s in vain"
-            time.sleep(0.01)
+            time.sleep(0.05)
 
     def stop(self, number: signal.Signals, seconds: float = 60.0) -> Ended:
         """Signal the whole process group, as Ctrl-C in a terminal does, and wait for the end."""
@@ -82,9 +91,9 @@ class Play:
             self.stop(signal.SIGKILL)
 
 
-def play(home: Path, *, desk: str = "fake", log: Path | None = None) -> Ended:
+def play(home: Path, *, desk: str = "fake", log: Path | None = None, forked: bool = False) -> Ended:
     """Play the script in ``home`` to its end."""
-    with Play(home, desk=desk, log=log) as running:
+    with Play(home, desk=desk, log=log, forked=forked) as running:
         return running.wait()
 
 

@@ -11,7 +11,8 @@ from pipelines.replay.feed import FeedRates, play_feed
 from pipelines.replay.showing import show_replay
 from pipelines.terminal import resumable
 
-RATES = FeedRates(weeks=2, history=520, weekly=60)
+RATES = {desk: FeedRates(weeks=weeks, history=520, weekly=60) for desk, weeks in (("label_studio", 2), ("fake", 1))}
+"""One week has every phase: at the fake desk, where plays are stopped again and again, a second would show no more."""
 CHANGES = {
     "settings.yaml": {"retrain": {"min_new_labels": 10, "recipe": "smoke"}},
     "selection.yaml": {"budget": 20, "lots": {"audit_share": 0.4}},
@@ -21,13 +22,14 @@ CHANGES = {
 
 
 def small_script(desk: str, seed: int = 3):
-    """Return a demo of two short weeks."""
+    """Return a demo of two short weeks; of one, at the fake desk."""
+    rates = RATES[desk]
     return dataclasses.replace(
         demo_script(seed=seed, desk=desk),
-        weeks=RATES.weeks,
+        weeks=rates.weeks,
         seed_labels=150,
         changes=CHANGES,
-        feed=lambda start: play_feed(seed, start, rates=RATES),
+        feed=lambda start: play_feed(seed, start, rates=rates),
     )
 
 

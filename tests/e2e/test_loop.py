@@ -176,5 +176,5 @@ def test_the_report_page_fits_its_window_and_shows_three_plots(played, page, wid
         box = plots.nth(number).bounding_box()
         assert box["width"] > 250
         assert box["x"] + box["width"] <= width
-    assert page.locator("tbody tr").count() == 3
+    assert page.locator("tbody tr").count() == len({step.split(":")[0] for step in played.seconds}) == 2
     assert page.locator("h1").inner_text() == "Larkfield's support messages"

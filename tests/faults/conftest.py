@@ -42,7 +42,7 @@ def stopped(played: Played, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                 never_began = play(home, log=tmp_path_factory.mktemp("logs"))
         stops = draw_stops(list(played.seconds), ways, np.random.default_rng(_SEED))
         ends = [play_until(home, stop, played.seconds, log=tmp_path_factory.mktemp("logs")) for stop in stops]
-        with Play(home, log=tmp_path_factory.mktemp("logs")) as running:
+        with Play(home, log=tmp_path_factory.mktemp("logs"), forked=True) as running:
             last = running.wait()
         assert last.code == 0, last.said
         yield StoppedPlay(home, ends, last, never_began, no_small_disk)

@@ -60,12 +60,16 @@ def draw_stops(steps: Sequence[str], ways: Sequence[How], rng: np.random.Generat
 
 
 def play_until(home: Path, stop: Stop, seconds: Mapping[str, float], *, log: Path) -> Stopped:
-    """Play until ``stop`` and wait for the end; ``seconds`` are those of the steps undisturbed."""
+    """Play until ``stop`` and wait for the end; ``seconds`` are those of the steps undisturbed.
+
+    A step that ends earlier than it did undisturbed is stopped at its end, so that the stops after it keep their steps.
+    """
     steps = [*seconds, REPORT]
     before = set(steps[: steps.index(stop.step)])
-    with Play(home, log=log) as running:
+    with Play(home, log=log, forked=True) as running:
         running.wait_until(lambda: running.holds_home and before <= steps_done(home).keys())
-        time.sleep(stop.share * seconds.get(stop.step, _REPORT_SECONDS))
+        until = time.monotonic() + stop.share * seconds.get(stop.step, _REPORT_SECONDS)
+        running.wait_until(lambda: time.monotonic() >= until or stop.step in steps_done(home))
         fell = stop.step not in steps_done(home) and not running.is_over
         if isinstance(stop.how.value, signal.Signals):
             return Stopped(stop, fell, running.stop(stop.how.value))

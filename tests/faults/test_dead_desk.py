@@ -28,10 +28,10 @@ ANSWER = {"intent": "lost_phone", "sentiment": "negative"}
 
 
 @pytest.fixture
-def home(fresh_label_studio, tmp_path):
+def home(fresh_label_studio, give_mlflow, tmp_path):
     """A home with a few messages, and a migrated Label Studio that is not started yet."""
     home = Home(tmp_path / "home")
-    home.path.mkdir()
+    give_mlflow(home)
     make_stage(home, seed=5, changes={"selection.yaml": {"budget": 6, "overlap_share": 0.0}})
     with (home.path / "secrets.env").open("a") as secrets:
         secrets.write(f"CXLOOP_LABEL_STUDIO_TOKEN={TOKEN}\nCXLOOP_LABEL_STUDIO_PASSWORD={PASSWORD}\n")

@@ -17,9 +17,9 @@ runner = CliRunner()
 
 
 @pytest.fixture
-def home(tmp_path):
+def home(tmp_path, give_mlflow):
     home = Home(tmp_path / "home")
-    home.path.mkdir()
+    give_mlflow(home)
     make_stage(home, seed=5, changes={})
     with (home.path / "secrets.env").open("a") as secrets:
         secrets.write(f"CXLOOP_LABEL_STUDIO_TOKEN={TOKEN}\nCXLOOP_LABEL_STUDIO_PASSWORD={PASSWORD}\n")

@@ -1,6 +1,7 @@
 """``cxloop run``: a job runs here, tells what it made, stands among the runs, and never beside another on one home."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,12 @@ runner = CliRunner()
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
+def home(tmp_path: Path, give_mlflow: Callable[[Home], None]) -> Path:
     (tmp_path / "labels.csv").write_text("text,label\nmy card is gone,Card lost\nmoney back please,Refund\n")
     options = ["--home", str(tmp_path / "home"), "--from", str(tmp_path / "labels.csv")]
     made = runner.invoke(app, ["init", *options])
     assert made.exit_code == 0, made.output
+    give_mlflow(Home(tmp_path / "home"))
     return tmp_path / "home"
 
 

@@ -1,11 +1,14 @@
 """When the sensors ask for a job, and when they leave it."""
 
+import json
+import shutil
 import uuid
 from datetime import UTC, datetime
 from typing import Literal
 
 import dagster as dg
 import pytest
+import yaml
 
 from assets.resources import FAKE_DESK, Loop
 from assets.settings import load_settings
@@ -16,6 +19,10 @@ from pipelines.definitions import build_definitions
 from pipelines.replay.stage import make_stage
 from pipelines.sensors import ENOUGH_ANSWERS
 from tests.contracts.desks import case
+from tests.serving.receiver import receiving
+from tests.training.registry.stage import open_stage
+from training.registry.alarm import ALARM, ALARM_OVER
+from training.registry.registry import RELEASE, VERDICT_TAG
 
 NOW = datetime(2026, 3, 9, tzinfo=UTC)
 NEEDED = 3
@@ -150,6 +157,59 @@ def test_a_review_is_asked_for_when_no_case_waits_any_more(desk, instance, evalu
 def test_a_desk_that_does_not_answer_is_no_reason(instance, evaluated):
     review(instance, waiting=30)
     assert evaluated("answers_waiting_sensor", desk="label_studio") == []
+
+
+@pytest.fixture
+def decided(home, made_record):
+    """The home with a record of decisions: version 1 is the champion, 3 waits."""
+    shutil.copytree(made_record, home.path, dirs_exist_ok=True)
+    return open_stage(home.path)
+
+
+def only_alarm(home):
+    settings = home.configs / "settings.yaml"
+    settings.write_text(settings.read_text().replace("put_right: true", "put_right: false"))
+
+
+def run(home, job, instance):
+    definition = build_definitions(home).resolve_job_def(job)
+    assert definition.execute_in_process(instance=instance).success
+
+
+def test_what_was_moved_by_hand_raises_the_alarm_and_is_put_right(home, instance, evaluated, decided):
+    assert evaluated("aliases_sensor") == []
+    decided.registry.set_alias(RELEASE, "champion", "2")
+    decided.registry.tag(RELEASE, "2", {VERDICT_TAG: "promote"})
+    assert evaluated("aliases_sensor") == [None]
+    [alarm] = decided.ledger.entries(ALARM)
+    assert [found["what"] for found in alarm.body["findings"]] == ["alias champion", f"tag {VERDICT_TAG}"]
+    run(home, "reconcile_job", instance)
+    assert decided.aliases()["champion"] == "1"
+    assert decided.registry.version(RELEASE, "2").tags[VERDICT_TAG] == "hold"
+    assert evaluated("aliases_sensor") == []
+    assert decided.ledger.head().kind == ALARM_OVER
+
+
+def test_by_config_the_alarm_is_raised_and_nothing_is_put_right(home, evaluated, decided):
+    only_alarm(home)
+    decided.registry.set_alias(RELEASE, "champion", "2")
+    assert evaluated("aliases_sensor") == []
+    assert len(decided.ledger.entries(ALARM)) == 1
+
+
+def test_notices_are_asked_for_and_sent_while_some_are_due(home, instance, evaluated, decided, monkeypatch):
+    assert evaluated("notices_sensor") == [], "no channel is named"
+    channel = {"name": "hook", "through": "webhook", "url_from": "HOOK", "secret_from": "SECRET"}
+    (home.configs / "notices.yaml").write_text(yaml.safe_dump({"channels": [channel]}))
+    with receiving() as receiver:
+        assert evaluated("notices_sensor") == [], "the environment does not say where to"
+        monkeypatch.setenv("HOOK", f"http://127.0.0.1:{receiver.port}")
+        monkeypatch.setenv("SECRET", "secret")
+        assert evaluated("notices_sensor") == [None]
+        run(home, "notify_job", instance)
+        assert evaluated("notices_sensor") == []
+    [(_, body)] = receiver.got
+    assert json.loads(body)["type"] == "cxloop.challenger_waits"
 
 
 def test_no_second_review_is_asked_for_while_one_runs(desk, instance, evaluated):

@@ -18,9 +18,9 @@ runner = CliRunner()
 
 
 @pytest.fixture
-def home(tmp_path):
+def home(tmp_path, give_mlflow):
     home = Home(tmp_path / "home")
-    home.path.mkdir()
+    give_mlflow(home)
     make_stage(home, seed=1, changes={})
     return home
 

@@ -106,7 +106,7 @@ def perturb_texts(
         One of each kind; a message that has nothing to change (no long word) is not in it.
     """
     held = [row for row, text in enumerate(texts) if text.strip()]
-    chosen = sorted(rng.permutation(held).astype(int).tolist()[:most])
+    chosen = sorted(int(row) for row in rng.permutation(held)[:most])
     spoken = [(languages[row] if languages else None) or _LANGUAGE for row in chosen]
     found = []
     for kind, (direction, change) in _KINDS.items():

@@ -13,7 +13,7 @@ class DataChange:
     """A training set beside the one before.
 
     Attributes:
-        training_set_id: of the new one.
+        training_set_id: of the new one; "" where its rows are gone.
         rows: its rows.
         classes: its labels.
         added: rows (an interaction with its label) that the one before lacks; all where there is none before.
@@ -68,7 +68,7 @@ def compare_sets(
         corrections.select(answer_id="correction_id", who="agent_id"),
     ]).unique("answer_id")  # fmt: skip
     return DataChange(
-        training_set_id=str(rows["training_set_id"][0]),
+        training_set_id=str(rows["training_set_id"].first() or ""),
         rows=rows.height,
         classes=rows["label"].n_unique(),
         added=added.height,

@@ -96,17 +96,34 @@ def power_to_show(cases: int, difference: float, against: float, level: float) -
         against: the share of cases that speak against it; no more is taken than leaves room, (1 - difference) / 2.
         level: the p-value that is needed.
     """
-    from scipy.stats import binom
+    from scipy.special import bdtrc
 
     against = min(against, (1 - difference) / 2)
     differing = difference + 2 * against
     if not cases or not differing:
         return 0.0
-    low, high = binom.interval(1 - 1e-9, cases, differing) if differing < 1 else (cases, cases)
-    counts = np.arange(int(low), int(high) + 1)
-    needed = binom.isf(level, counts, 0.5) + 1
-    shown = binom.sf(needed - 1, counts, (difference + against) / differing)
-    return float((binom.pmf(counts, cases, differing) * np.where(counts > 0, shown, 0.0)).sum())
+    reach = 7 * np.sqrt(cases * differing * (1 - differing)) + 1
+    counts = np.arange(max(1, int(cases * differing - reach)), min(cases, int(cases * differing + reach)) + 1)
+    needed = _losses_needed(counts, level)
+    shown = np.where(
+        needed <= counts, bdtrc(np.minimum(needed, counts) - 1, counts, (difference + against) / differing), 0
+    )
+    return float((_binomial(counts, cases, differing) * shown).sum())
+
+
+def _losses_needed(counts: np.ndarray, level: float) -> np.ndarray:
+    """Return how many of each of ``counts`` fair draws are needed for a p-value of ``level``; maybe more than all."""
+    from scipy.special import bdtrc, bdtrik
+
+    needed = np.ceil(bdtrik(1 - level, counts, 0.5)).astype(np.int64) + 1
+    return np.where(bdtrc(np.maximum(needed - 2, 0), counts, 0.5) <= level, needed - 1, needed)
+
+
+def _binomial(counts: np.ndarray, cases: int, share: float) -> np.ndarray:
+    from scipy.special import gammaln, xlog1py, xlogy
+
+    ways = gammaln(cases + 1) - gammaln(counts + 1) - gammaln(cases - counts + 1)
+    return np.exp(ways + xlogy(counts, share) + xlog1py(cases - counts, -share))
 
 
 @lru_cache(maxsize=4096)

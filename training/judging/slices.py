@@ -12,6 +12,9 @@ from training.judging.evidence import Evidence
 from training.judging.gates import GatePolicy, GateResult, Slice
 from training.judging.paired import cases_to_show, holm, mcnemar, power_to_show, smallest_shown
 
+_STEP: Final = 0.005
+"""Shares are rounded to this where power hangs on them little, so that it is worked out once for many."""
+
 _LIKELY: Final = 0.9
 """The recall that is hoped for of a label without a single case, to say how many it needs."""
 
@@ -99,7 +102,7 @@ def judge_protected(table: SliceCounts, evidence: Evidence, policy: GatePolicy) 
         policy: what is protected and how well.
     """
     labels = table.rows("label")
-    against = round(float(table.wins[labels].sum() / max(1, table.cases[labels].sum())), 3)
+    against = round(float(table.wins[labels].sum() / max(1, table.cases[labels].sum())) / _STEP) * _STEP
     level = policy.harm_alpha / max(1, len(table.names))
     had = dict(zip(table.names, table.cases.tolist(), strict=True))
     return [
@@ -113,8 +116,8 @@ def judge_floors(answers: Paired, slices: Sequence[Slice], evidence: Evidence, p
     """Return of each slice whether the challenger is shown to be right often enough there, beside nobody.
 
     For labels that are new since the champion, and for protected slices of a first champion: there is nothing to lose
-    against. The binomial test (Clopper and Pearson, 1934) at ``guard_alpha`` must show an accuracy above
-    ``floor_recall``; where it shows one below, the gate fails.
+    against. Where an accuracy below ``floor_recall`` is shown, the gate fails (binomial test at ``guard_alpha``;
+    Clopper and Pearson, 1934). Of a protected slice, one above must be shown; of others it is enough that it is seen.
 
     Args:
         answers: what the models said.
@@ -165,11 +168,12 @@ def _judge_floor(about: Slice, answers: Paired, evidence: Evidence, policy: Gate
     mine = places == (names.index(about[1]) if about[1] in names else len(names))
     cases, right = int(mine.sum()), int(answers.right["challenger"][mine].sum())
     floor, level = policy.floor_recall, policy.guard_alpha
+    is_protected = about in policy.protected_in(evidence.task)
     above, below = float(binom.sf(right - 1, cases, floor)), float(binom.cdf(right, cases, floor))
     measured = f"{right} of {cases} cases of {about[0]} {about[1]} right (p {above:.2g})"
-    needed = f"shown to be right in more than {floor:.0%}, p at most {level:g}"
+    needed = f"right in more than {floor:.0%}" + (f", shown with p at most {level:g}" if is_protected else "")
     common = {"slice": about, "p": above, "cases": cases}
-    if above <= level:
+    if above <= level or (not is_protected and cases and right >= floor * cases):
         return GateResult("floor_recall", "passed", measured, needed, **common)
     if cases and below <= level:
         remedy = f"label more cases of {about[0]} {about[1]} to train on"

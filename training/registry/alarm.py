@@ -30,7 +30,7 @@ from training.registry.standing import ALIAS_MOVED, CHALLENGER_NAMED, DECISION, 
 ALARM: Final = "alarm"
 ALARM_OVER: Final = "alarm_over"
 TAG_PUT_RIGHT: Final = "tag_put_right"
-PAUSE_SECONDS: Final = 3.0
+PAUSE_SECONDS: Final = 2.0
 """How long after the first look the second comes: an entry and its tags cannot be written in one transaction."""
 
 _FORMS: Final = {
@@ -90,12 +90,8 @@ def find_moved(entries: list[Entry], registry: ModelRegistry) -> list[Finding]:
     Raises:
         RegistryError: the registry cannot be reached.
     """
-    standing = read_standing(entries)
-    wanted = _wanted_tags(entries)
-    if not wanted and standing.last is None:
-        return []
     versions = {version.version: version for version in registry.versions(RELEASE)}
-    return [*_find_aliases(standing, registry, versions), *_find_tags(entries, wanted, versions)]
+    return [*_find_aliases(read_standing(entries), registry, versions), *_find_tags(entries, versions)]
 
 
 def look_twice(ledger: Ledger, registry: ModelRegistry, *, pause: float = PAUSE_SECONDS) -> list[Finding]:
@@ -196,10 +192,8 @@ def _find_aliases(
             yield Finding(name, version, _VERSION, None, version)
 
 
-def _find_tags(
-    entries: list[Entry], wanted: Mapping[str, Mapping[str, str]], versions: Mapping[str, ModelVersion]
-) -> Iterator[Finding]:
-    for version, tags in wanted.items():
+def _find_tags(entries: list[Entry], versions: Mapping[str, ModelVersion]) -> Iterator[Finding]:
+    for version, tags in _wanted_tags(entries).items():
         if version not in versions:
             yield Finding(RELEASE, version, _VERSION, None, version)
             continue

@@ -245,9 +245,8 @@ def check_case_file(folder: Path, naming: Iterable[Entry] = ()) -> tuple[list[Fa
     try:
         raw = _read(folder / DESCRIPTION)
     except OSError:
-        return [Fault(f"{where}, {DESCRIPTION}", "is missing: nothing says what belongs to this case file")], len(
-            present
-        )
+        missing = Fault(f"{where}, {DESCRIPTION}", "is missing: nothing says what belongs to this case file")
+        return [missing], len(present)
     faults = []
     if sha256(raw).hexdigest() != folder.name:
         faults.append(Fault(f"{where}, {DESCRIPTION}", "was changed: its digest is not the case file's name"))
@@ -256,17 +255,22 @@ def check_case_file(folder: Path, naming: Iterable[Entry] = ()) -> tuple[list[Fa
     if not isinstance(listed, dict):
         return [*faults, Fault(f"{where}, {DESCRIPTION}", "lists no files")], len(present)
     faults += [Fault(where, what) for entry in naming for what in _contradictions(entry, case)]
+    faults += _compare(where, listed, there, present)
+    return faults, len(present)
+
+
+def _compare(where: str, listed: dict[str, str], there: dict[str, Path], present: set[str]) -> Iterator[Fault]:
+    """Yield where the files (``present``) and folders that are ``there`` differ from those that case.json lists."""
     for name, digest in sorted(listed.items()):
         if name not in present:
-            faults.append(Fault(f"{where}, {name}", "is missing: it was removed or moved"))
+            yield Fault(f"{where}, {name}", "is missing: it was removed or moved")
         elif (found := _digest(there[name])) != digest:
-            faults.append(Fault(f"{where}, {name}", "was changed" if found else "is a link, or cannot be read"))
+            yield Fault(f"{where}, {name}", "was changed" if found else "is a link, or cannot be read")
     for name in sorted(present - listed.keys() - {DESCRIPTION}):
-        faults.append(Fault(f"{where}, {name}", "was added: case.json does not list it"))
+        yield Fault(f"{where}, {name}", "was added: case.json does not list it")
     needed = {parent.as_posix() for name in listed for parent in Path(name).parents}
     for name in sorted(there.keys() - present - needed):
-        faults.append(Fault(f"{where}, {name}/", "was added: an empty folder that nothing needs"))
-    return faults, len(present)
+        yield Fault(f"{where}, {name}/", "was added: an empty folder that nothing needs")
 
 
 def _contradictions(entry: Entry, case: dict[str, Any]) -> Iterator[str]:

@@ -11,10 +11,10 @@ def test_the_hour_and_the_day_of_playing_change_nothing_that_is_said(tmp_path):
     for name, now in (("a", datetime(2026, 3, 9, 0, 30, tzinfo=UTC)), ("b", datetime(2026, 3, 11, 23, tzinfo=UTC))):
         home = Home(tmp_path / name)
         home.path.mkdir()
-        script = small_script("fake")
+        script = small_script("label_studio")
         starts.append(_open_state(script, home, now).start)
         feed = script.feed(starts[-1])
         said.append([(message.interaction_id, message.text) for week in feed.weeks for message in week.messages])
-    assert starts == [datetime(2026, 3, day, tzinfo=UTC) - RATES.weeks * WEEK for day in (9, 11)]
+    assert starts == [datetime(2026, 3, day, tzinfo=UTC) - RATES["label_studio"].weeks * WEEK for day in (9, 11)]
     assert len(said[0]) > 100
     assert said[0] == said[1]

@@ -3,7 +3,7 @@ import pytest
 
 from labeling.config import parse_config
 from labeling.errors import ConfigError
-from tests.training.judging.frames import POLICY, counted, frame, gate, judged, right
+from tests.training.judging.frames import POLICY, counted, frame, gate, judged, protect, right
 from training.judging.disagreements import DisagreementSample
 from training.judging.gates import GatePolicy, GateResult, Hold, Inconclusive, Promote, conclude, join_verdicts
 
@@ -128,13 +128,25 @@ def test_a_label_new_since_the_champion_is_judged_by_itself():
     assert isinstance(verdict, Promote)
     now[:17] = False
     assert gate(judged(frame(truth, now, was), new_labels=frozenset({"new"})), "floor_recall").verdict == "failed"
-    strict = POLICY.model_copy(update={"floor_recall": 0.9})
+    strict = protect(("label", "new", "intent")).model_copy(update={"floor_recall": 0.9})
     found = gate(
         judged(frame(truth, np.r_[np.ones(20, dtype=bool), challenger], was), strict, new_labels={"new"}),
         "floor_recall",
     )
     assert found.verdict == "undecided"
     assert found.lacking > 0
+
+
+def test_of_a_new_label_it_is_enough_to_be_seen_right_unless_it_is_protected():
+    champion, challenger = right(300, losses=2, wins=14)
+    truth = ["new"] * 5 + ["old", "other"] * 150
+    was = np.r_[np.zeros(5, dtype=bool), champion]
+    seen = frame(truth, np.r_[np.arange(5) < 3, challenger], was)
+    unseen = frame(truth, np.r_[np.arange(5) < 2, challenger], was)
+    new = frozenset({"new"})
+    assert isinstance(judged(seen, new_labels=new), Promote)
+    assert isinstance(judged(unseen, new_labels=new), Inconclusive)
+    assert isinstance(judged(seen, protect(("label", "new", "intent")), new_labels=new), Inconclusive)
 
 
 def test_a_new_label_without_a_case_leaves_the_verdict_open_unless_it_is_waived():

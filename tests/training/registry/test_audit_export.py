@@ -5,6 +5,8 @@ Nothing of cxloop is used to verify: this is what somebody else's auditor does.
 
 import hashlib
 import json
+import shutil
+import subprocess
 import zipfile
 
 import pytest
@@ -83,3 +85,15 @@ def test_the_steps_fail_where_something_was_changed(files):
     assert not step_4_case_files({**files, case: b"{}"})
     assert not step_4_case_files({**files, case.replace("gates", "more"): b"[]"})
     assert not step_5_earlier({**files, "ledger.jsonl": b"\n".join(lines[:-1])}, files)
+
+
+def test_sha256sum_takes_the_sums_of_an_export(files, tmp_path):
+    if not shutil.which("sha256sum"):
+        pytest.skip("sha256sum is not installed here")
+    for name, contents in files.items():
+        (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / name).write_bytes(contents)
+    command = ["sha256sum", "-c", "SHA256SUMS"]
+    checked = subprocess.run(command, cwd=tmp_path / "out", capture_output=True, check=False)
+    assert checked.returncode == 0
+    assert checked.stdout.count(b": OK") == len(files) - 1
