@@ -142,7 +142,7 @@ def name_gate(task: str, gate: GateResult) -> str:
 
 
 def is_waivable(gate: GateResult) -> bool:
-    """Say whether a person may waive ``gate``: it is about a slice that had too few cases, and shows no sign of harm."""
+    """Say whether a person may waive ``gate``: it is about a slice that had too few cases, and no sign of harm."""
     return gate.verdict == "undecided" and gate.slice is not None and gate.name != _SUSPECT
 
 
