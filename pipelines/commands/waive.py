@@ -25,4 +25,7 @@ def waive(  # noqa: PLR0917 - one option each
 
     applied = decide("waive", version, note, home=home, reviewer=reviewer, case_file=case_file, gate=gate)
     say(f"{gate} of release {version} is waived (ledger entry {applied.entry.number}).", style="green")
-    say_next("`cxloop run retrain` judges it again", f"`cxloop compare {version}`")
+    say_next(
+        "the next retrain judges it again; whoever starts one by hand counts as an author",
+        f"`cxloop compare {version}`",
+    )

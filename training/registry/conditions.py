@@ -26,6 +26,8 @@ from training.registry.registry import (
 from training.registry.standing import Standing
 
 INCONCLUSIVE: Final = "inconclusive"
+_SUSPECT: Final = "slice_suspect"
+"""The gate of slices that look worse, though not yet beyond doubt (``training.judging.slices``)."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,8 @@ def name_gate(task: str, gate: GateResult) -> str:
 
 
 def is_waivable(gate: GateResult) -> bool:
-    """Say whether a person may waive ``gate``: it is about a slice that had too few cases to show harm."""
-    return gate.verdict == "undecided" and gate.slice is not None and gate.smallest_drop is not None
+    """Say whether a person may waive ``gate``: it is about a slice that had too few cases, and no sign of harm."""
+    return gate.verdict == "undecided" and gate.slice is not None and gate.name != _SUSPECT
 
 
 def require_passed(

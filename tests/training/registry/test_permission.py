@@ -25,8 +25,8 @@ from training.registry.registry import RELEASE, VERDICT_TAG
 from training.registry.standing import read_standing
 
 TWO_MUST = PEOPLE.model_copy(update={"required_approvals": 2})
-LACKING = GateResult("protected", "undecided", "4 cases", "a drop of 0.5", slice=("language", "de"), smallest_drop=0.9)
-HARMED = GateResult("harm", "undecided", "p 0.008", "p over 0.01", slice=("language", "fr"), p=0.008)
+LACKING = GateResult("protected", "undecided", "4 cases", "a drop of 0.5", slice=("language", "de"))
+HARMED = GateResult("slice_suspect", "undecided", "p 0.008", "p over 0.01", slice=("language", "fr"), p=0.008)
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def test_only_a_gate_that_lacked_cases_is_waived_and_never_by_an_author(stage):
     three = add_release(stage.registry)
     stage.judge(three, "inconclusive", authors=("ben",), gates=(LACKING, HARMED))
     gate = "intent.protected[language=de]"
-    for wrong in ("intent.harm[language=fr]", "intent.protected[language=it]", ""):
+    for wrong in ("intent.slice_suspect[language=fr]", "intent.protected[language=it]", ""):
         with pytest.raises(DecisionRefused, match=r"gate that lacked cases, .* has intent.protected\[language=de\]"):
             stage.apply(decide("waive", three, gate=wrong))
     with pytest.raises(NotAllowed, match="ben did"):
