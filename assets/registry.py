@@ -192,5 +192,16 @@ def _authors(loop: Loop, context: dg.AssetExecutionContext, release: "Release") 
     about = loop.settings.services.retrain
     recipes = {about.task_recipes.get(task, about.recipe) for task in release.tasks}
     return authors_of(
-        [context.run.tags], configs=loop.folder.configs, recipes=sorted(recipes), since=judged.at if judged else None
+        _runs_behind(context, release.tasks),
+        configs=loop.folder.configs,
+        recipes=sorted(recipes),
+        since=judged.at if judged else None,
     )
+
+
+def _runs_behind(context: dg.AssetExecutionContext, tasks: Iterable[str]) -> list[Mapping[str, str]]:
+    """Return the tags of the runs that made each candidate, and of this one."""
+    events = [context.instance.get_latest_materialization_event(dg.AssetKey(f"{task}_candidate")) for task in tasks]
+    names = {event.run_id for event in events if event} - {context.run.run_id}
+    found = [context.instance.get_run_by_id(name) for name in sorted(names)]
+    return [context.run.tags, *(run.tags for run in found if run)]
