@@ -274,11 +274,10 @@ def _count(loop: Loop, doubt: _Doubt, drawn: Entry) -> dict[str, Sampled]:
 
 
 def _is_due(loop: Loop, drawn: Entry, sampled: Mapping[str, Sampled]) -> bool:
-    """Say whether to judge by the sample now: all of it is answered, or its days are over."""
+    """Say whether to judge by the sample now: hardly an answer is missing, or the days for answers are over."""
     policy = loop.settings.gates
-    is_whole = all(one.sample.answered + one.sample.unsure >= one.sample.asked for one in sampled.values())
-    is_over = loop.now() >= drawn.at + timedelta(days=policy.fresh_days)
-    return is_whole or is_over
+    is_answered = all(is_settled(one.sample, most_missing=policy.max_unanswered_share) for one in sampled.values())
+    return is_answered or loop.now() >= drawn.at + timedelta(days=policy.fresh_days)
 
 
 def _judge(loop: Loop, doubt: _Doubt, sampled: Mapping[str, Sampled], registry: ModelRegistry) -> dict[str, Any]:

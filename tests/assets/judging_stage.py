@@ -12,7 +12,7 @@ from serving.handoff import HandoffConfig, HandoffPolicy, Threshold
 from serving.release import Release, build_release
 from tests.assets.conftest import NOW, StockedHome
 from tests.training.parts import MESSAGES, saved_model
-from tests.training.registry.stage import PEOPLE, decide
+from tests.training.registry.stage import PEOPLE, decide, write_case
 from training.registry.decisions import apply_decision, name_challenger
 from training.registry.judged import Judgement, record_judged
 from training.registry.registry import MEMBERS_TAG, PARITY_TAG, PASSED, RELEASE, ModelVersion
@@ -44,13 +44,11 @@ def build_pair(folder: Path) -> tuple[Path, Path]:
 class JudgedHome:
     """A home whose registry holds releases of the task ``topic``."""
 
-    def __init__(self, stocked: StockedHome, migrated_mlflow: Path) -> None:
+    def __init__(self, stocked: StockedHome, names: tuple[str, ...] = LABELS) -> None:
         self.stocked = stocked
-        (stocked.home.path / "mlflow").mkdir(exist_ok=True)
-        (stocked.home.path / "mlflow" / "mlflow.db").write_bytes(migrated_mlflow.read_bytes())
         self.registry = stocked.loop.open_registry()
         configs = stocked.home.configs
-        labels = [{"name": name, "title": name} for name in LABELS]
+        labels = [{"name": name, "title": name} for name in names]
         task = {"name": "topic", "question": "About what?", "rejects": True, "labels": labels}
         self._write("taxonomy.yaml", {"schema_version": 1, "version": 1, "tasks": [task]})
         handoff = yaml.safe_load((configs / "handoff.yaml").read_text()) | {"tasks": [], "high_risk_labels": []}
@@ -76,7 +74,7 @@ class JudgedHome:
 
     def register(self, folder: Path) -> ModelVersion:
         """Register the release in ``folder``."""
-        client, name = self.registry._client, self.registry  # type: ignore[attr-defined]
+        client = self.registry._client  # type: ignore[attr-defined]
         tags = {PARITY_TAG: PASSED, MEMBERS_TAG: "{}"}
         if not self.registry.versions(RELEASE):
             client.create_registered_model(RELEASE)
@@ -86,12 +84,10 @@ class JudgedHome:
         (model / "MLmodel").write_text(_MLMODEL)
         run = client.create_run(client.get_experiment_by_name("judged").experiment_id)
         made = client.create_model_version(RELEASE, str(model), run.info.run_id, tags=tags)
-        return name.version(RELEASE, str(made.version))
+        return self.registry.version(RELEASE, str(made.version))
 
     def crown(self, folder: Path) -> ModelVersion:
         """Register the release in ``folder`` and let it be the champion, as people would."""
-        from tests.training.registry.stage import write_case
-
         version = self.register(folder)
         ledger, case_files = self.loop.open_ledger(), self.loop.folder.case_files
         facts = {"version": version.version, "champion": None, "verdict": "promote", "look": 1}

@@ -98,7 +98,9 @@ def test_stale_cases_come_off_the_desk(stocked, desk):
     queue(stocked, "a", "b", reason="uncertainty", blind=False, champion="1")
     stocked.make(review_tasks)
     desk.answer("a", "anna", ANSWER, NOW)
-    stocked.loop.open_ledger().append(DECISION, {"decision": "approve", "version": "2"}, at=NOW)
+    stocked.loop.open_ledger().append(
+        DECISION, {"decision": "approve", "version": "2", "champion_before": "1", "champion_after": "2"}, at=NOW
+    )
     made = stocked.make(review_tasks)["review_tasks"]
     assert (made["withdrawn"], made["waiting"]) == (1, 0)
     assert desk.open_project(stocked.loop.settings.taxonomy)

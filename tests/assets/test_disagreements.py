@@ -25,9 +25,9 @@ def pair(tmp_path_factory):
 
 
 @pytest.fixture
-def doubted(stocked, migrated_mlflow, pair):
+def doubted(stocked, pair):
     """A home whose challenger is half right on the test, as its champion is, with fresh messages."""
-    home = JudgedHome(stocked, migrated_mlflow)
+    home = JudgedHome(stocked)
     home.set_gates(most_disagreements=40)
     home.crown(pair[1])
     said = said_by(pair[0], TEXTS)

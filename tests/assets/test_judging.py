@@ -17,8 +17,8 @@ def pair(tmp_path_factory):
 
 
 @pytest.fixture
-def home(stocked, migrated_mlflow):
-    return JudgedHome(stocked, migrated_mlflow)
+def home(stocked):
+    return JudgedHome(stocked)
 
 
 def judge(home, folder, **more):

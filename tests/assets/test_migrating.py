@@ -2,12 +2,12 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
-from assets.judging import Asked, judge_against
 from assets.resources import Loop
 from assets.review import labels
 from assets.training import settled_labels, training_assets
@@ -16,7 +16,8 @@ from pipelines.cli import app
 from serving.handoff import HandoffConfig, HandoffPolicy, Threshold
 from serving.release import Release, build_release
 from tests.assets.conftest import NOW, StockedHome
-from tests.training.parts import MESSAGES, saved_model
+from tests.assets.judging_stage import TEXTS, JudgedHome
+from tests.training.parts import saved_model
 
 BEFORE = ("delivery", "refund", "no_signal", "slow_data", "greeting")
 AFTER = ("parcel", "refund", "network")
@@ -132,8 +133,8 @@ def test_config_check_counts_what_a_migration_changes_and_says_what_comes_next(l
 
 
 @pytest.fixture(scope="module")
-def releases(tmp_path_factory) -> tuple[Release, Release]:
-    """One model as the labels were before, and the same as they are after the migration."""
+def folders(tmp_path_factory) -> tuple[Path, Path]:
+    """The releases of one model as the labels were before, and of the same as they are after the migration."""
     folder = tmp_path_factory.mktemp("models")
     older, newer = saved_model(folder / "older"), shutil.copytree(folder / "older", folder / "newer")
     about = json.loads((newer / "model.json").read_text())
@@ -143,23 +144,18 @@ def releases(tmp_path_factory) -> tuple[Release, Release]:
     policy = HandoffPolicy(config=config, thresholds={"topic": fitted})
     for name, model in (("of-older", older), ("of-newer", newer)):
         build_release({"topic": model}, policy, folder / name)
-    return Release.load(folder / "of-older"), Release.load(folder / "of-newer")
+    return folder / "of-older", folder / "of-newer"
 
 
-def test_a_champion_of_the_older_taxonomy_is_judged_by_what_its_answers_mean_today(stocked, releases):
-    older, newer = releases
-    write_taxonomy(stocked, BEFORE)
-    texts = [text for messages in MESSAGES.values() for text in messages]
-    truth = older.scorers["topic"].score(texts).frame()["label"].to_list()
-    names = [f"case-{row:02d}" for row in range(len(texts))]
-    for name, text in zip(names, texts, strict=True):
-        stocked.interactions(name, lot="audit", part="test", text=text)
-    stocked.labels(dict(zip(names, truth, strict=True)), task="topic")
-    before = judge_against(stocked.loop, older, older, Asked())
+@pytest.mark.parametrize(("one", "other"), [(1, 0), (0, 1), (0, 0)])
+def test_a_champion_of_the_older_taxonomy_is_judged_by_what_its_answers_mean_today(stocked, folders, one, other):
+    home = JudgedHome(stocked, BEFORE)
+    home.put_test(Release.load(folders[0]).scorers["topic"].score(TEXTS).frame()["label"].to_list())
+    home.crown(folders[other])
     write_taxonomy(stocked, AFTER, MIGRATION)
-    for challenger, champion in ((newer, older), (older, newer), (older, older)):
-        after = judge_against(stocked.loop, challenger, champion, Asked())
-        assert after.metrics == before.metrics
-        assert after.summary == before.summary
-        assert after.metrics["topic_accuracy"] == 1
-    assert "0 losses, 0 wins" in after.summary or "enough_cases" in after.summary
+    version = home.register(folders[one])
+    judged = judge_release(home.loop, Judging(version, Release.load(folders[one])), home.registry)
+    assert judged.metrics["topic_accuracy"] == 1
+    card = judged.case_file.scorecards("topic")["champion"]
+    assert card is not None
+    assert (card.accuracy, set(card.labels)) == (1, {"parcel", "refund"})

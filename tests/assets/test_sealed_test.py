@@ -14,8 +14,8 @@ from training.registry.standing import JUDGED
 
 
 @pytest.fixture
-def home(stocked, migrated_mlflow):
-    home = JudgedHome(stocked, migrated_mlflow)
+def home(stocked):
+    home = JudgedHome(stocked)
     home.set_gates(test_uses=2)
     return home
 

@@ -64,7 +64,11 @@ def test_a_new_champion_makes_unanswered_cases_stale_and_their_budget_is_given_o
     answered, waiting = first[:2], first[2:]
     answers = answered.select("case_id", "interaction_id", review_id="case_id").to_dicts()
     stocked.put(t.REVIEWS, *answers, task="intent", label="x")
-    stocked.loop.open_ledger().append("decision", {"decision": "approve", "version": "2"}, at=stocked.loop.now())
+    stocked.loop.open_ledger().append(
+        "decision",
+        {"decision": "approve", "version": "2", "champion_before": "1", "champion_after": "2"},
+        at=stocked.loop.now(),
+    )
     made = make_queue("2026-03-11T09:00:00+00:00")
     assert (made["stale"], made["given_out_again"], made["budget"]) == (3, 3, 8)
     assert (made["stale"], make_queue("2026-03-11T10:00:00+00:00")["budget"]) == (3, 0)
