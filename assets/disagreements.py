@@ -25,12 +25,7 @@ from labeling.vocabulary import JUDGING
 from serving.release import Champion as Answering
 from serving.release import Release
 from training.judging.case_file import CaseFile
-from training.judging.disagreements import (
-    count_answers,
-    draw_sample,
-    find_disagreements,
-    plan_sample,
-)
+from training.judging.disagreements import count_answers, draw_sample, find_disagreements, is_settled, plan_sample
 from training.judging.gates import BETTER
 from training.registry.ledger import Entry
 from training.registry.registry import RELEASE, ModelRegistry

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from assets.judging import Judging, judge_release
 from assets.resources import Loop
 from assets.review import labels
 from assets.training import settled_labels, training_assets
