@@ -30,7 +30,7 @@ from training.registry.registry import MEMBERS_TAG, ModelVersion
 from training.registry.standing import Standing
 
 _RECENT: Final = timedelta(days=28)
-_MOST_READ: Final = 2_000
+_MOST_READ: Final = 400
 """So many of the newest messages stand for next week's."""
 
 

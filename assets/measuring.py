@@ -17,8 +17,8 @@ from training.judging.personal_data import find_personal_data
 from training.scoring import Scores
 
 _COMPARED: Final = ("challenger", "champion")
-_PERTURBED: Final = 60
-_TIMED: Final = 64
+_PERTURBED: Final = 30
+_TIMED: Final = 24
 
 
 @dataclass(frozen=True)
