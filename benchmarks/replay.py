@@ -3,10 +3,10 @@
 Protocol, fixed before the run. BANKING77 through the whole loop (`cxloop replay`, fake desk): 500 labels of the
 official training part make the first champion, the rest arrives as three weeks of messages, and people read 300 open
 cases a week, chosen by the packaged policy (arm `cover`) or drawn uniformly (arm `uniform`, the peer). Everything else
-is alike: the same seed deals the same rows, lots, annotators and mistakes; agents' corrections are off, so that both
-arms learn from the same number of labels. After each round the newest candidate is measured on the official test part,
-which is never played. Three seeds, arms in turn; a difference is the mean over seeds of the paired difference, with a
-t interval.
+is alike: the same seed deals the same rows, lots, annotators and mistakes; agents' corrections are off and nobody is
+asked between two releases, so that both arms learn from the same number of labels. After each round the newest
+candidate is measured on the official test part, which is never played. Three seeds, arms in turn; a difference is the
+mean over seeds of the paired difference, with a t interval.
 
     python -m benchmarks.replay --data ../shared/data
 """
@@ -68,8 +68,11 @@ def play_arm(file: Path, seed: int, arm: str) -> list[dict[str, float]]:
     silent = config.agents.model_copy(update={"notices": {}, "notices_in_handoff": {}, "needless": 0.0})
     config = config.model_copy(update={"agents": silent})
     taxonomy = derive_taxonomy([read_labelled(str(file), task="intent")])
+    played = labelled_script(options)
+    unasked = {**played.changes["gates.yaml"], "most_disagreements": 0}
     script = dataclasses.replace(
-        labelled_script(options),
+        played,
+        changes={**played.changes, "gates.yaml": unasked},
         people=lambda crowd: SimulatedPeople(config, taxonomy, seed=seed, crowd=crowd),
     )
     with tempfile.TemporaryDirectory(prefix="cxloop-bench-") as folder:
