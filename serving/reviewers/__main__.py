@@ -13,6 +13,8 @@ from labeling.home import Home
 from serving.reviewers import MLFLOW_URI, SECRET
 
 _LOOPBACK: Final = "127.0.0.1"
+_LOADING_SECONDS: Final = 15.0
+"""MLflow's libraries take seconds to load: before the first page, not while somebody waits for it."""
 
 
 def main() -> None:
@@ -27,7 +29,7 @@ def main() -> None:
     elsewhere = os.environ.get(MLFLOW_URI, "")
     registry = MlflowRegistry(elsewhere, None) if elsewhere else MlflowRegistry(home.mlflow_uri, home.mlflow_artifacts)
     records = Records(home, registry, lambda: datetime.now(UTC))
-    records.registered()
+    records.registered(seconds=_LOADING_SECONDS)
     app = build_app(records, home.secret(SECRET))
     uvicorn.run(app, host=_LOOPBACK, port=int(sys.argv[1]), log_level="warning", proxy_headers=False)
 

@@ -131,11 +131,11 @@ class Records:
         self._history = History(entries, read_standing(entries), self.now())
         return self._history
 
-    def registered(self) -> Registered:
-        """Return what the registry holds; waits for half a second, and then has what it said last."""
+    def registered(self, *, seconds: float = _REGISTRY_SECONDS) -> Registered:
+        """Return what the registry holds; waits for so many ``seconds``, and then has what it said last."""
         with self._lock:
             asked = self._asked if self._asked and not self._asked.done() else None
-            patience = 0.0 if asked else _REGISTRY_SECONDS
+            patience = 0.0 if asked else seconds
             if asked is None:
                 asked = self._asked = self._asking.submit(self._ask)
         try:
