@@ -72,7 +72,7 @@ _KINDS: Final[Mapping[str, _Kind]] = {
     "aurc": _Kind("area under risk-coverage", "how badly confidence ranks; lower is better", "{:.4f}", "{:+.4f}"),
     "oos_auroc": _Kind("out of scope, AUROC", "0.5 tells nothing, 1 tells all apart", "{:.3f}", "{:+.3f}"),
     "oos_recall": _Kind("out of scope, found", "with 95% of the others kept; higher is better", "{:.1%}", _POINTS, 100),
-    "seconds_per_text": _Kind("time for a text", "in a batch of messages; lower is better", "{:.1f} ms", "{:+.1f} ms", 1000),
+    "seconds_per_text": _Kind("time for a text", "in a batch; lower is better", "{:.1f} ms", "{:+.1f} ms", 1000),
     "megabytes": _Kind("size", "of the model's files", "{:.1f} MB", "{:+.1f} MB"),
 }
 _OUTCOMES: Final = {
