@@ -24,6 +24,14 @@ class StockedHome:
         self.loop = Loop(home=str(folder), now_is=NOW.isoformat(), desk="fake")
         self.instance = dg.DagsterInstance.ephemeral()
 
+    def copy(self, folder):
+        """Return this home as it was copied to ``folder``."""
+        made = object.__new__(type(self))
+        made.home, made.instance = Home(folder), dg.DagsterInstance.ephemeral()
+        made.tables = made.home.tables
+        made.loop = Loop(home=str(folder), now_is=self.loop.now_is, desk="fake")
+        return made
+
     def put(self, table, *rows, **common):
         plain = {name: NOW for name, kind in table.schema.items() if kind == t.TIME}
         self.tables.merge(table, table.frame([plain | common | row for row in rows]))

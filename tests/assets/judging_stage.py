@@ -55,6 +55,15 @@ class JudgedHome:
         self._write("handoff.yaml", handoff)
         self.set_gates()
 
+    @classmethod
+    def copy(cls, of: "JudgedHome", folder: Path) -> "JudgedHome":
+        """Return a copy of a home in ``folder``, which is made, to be changed."""
+        shutil.copytree(of.stocked.home.path, folder)
+        made = cls.__new__(cls)
+        made.stocked = of.stocked.copy(folder)
+        made.registry = made.stocked.loop.open_registry()
+        return made
+
     def set_gates(self, **changes: object) -> None:
         """Change gates.yaml; few test cases are enough."""
         gates = yaml.safe_load((self.stocked.home.configs / "gates.yaml").read_text())

@@ -12,7 +12,7 @@ from labeling.desk.cases import build_cases
 from labeling.vocabulary import JUDGING
 from serving.release import Champion as Answering
 from serving.release import Release
-from tests.assets.conftest import NOW
+from tests.assets.conftest import NOW, StockedHome
 from tests.assets.judging_stage import OTHER, TEXTS, JudgedHome, build_pair, said_by
 from training.registry.standing import JUDGED, read_standing
 
@@ -24,10 +24,10 @@ def pair(tmp_path_factory):
     return build_pair(tmp_path_factory.mktemp("pair"))
 
 
-@pytest.fixture
-def doubted(stocked, pair):
+@pytest.fixture(scope="module")
+def played(tmp_path_factory, give_mlflow, pair):
     """A home whose challenger is half right on the test, as its champion is, with fresh messages."""
-    home = JudgedHome(stocked)
+    home = JudgedHome(StockedHome(tmp_path_factory.mktemp("played") / "home", give_mlflow))
     home.set_gates(most_disagreements=40)
     home.crown(pair[1])
     said = said_by(pair[0], TEXTS)
@@ -42,6 +42,11 @@ def doubted(stocked, pair):
     more = {"model_version": pl.lit("1"), "shown": pl.lit(value=True), "predicted_at": pl.lit(home.loop.now())}
     home.stocked.tables.merge(t.PREDICTIONS, rows.with_columns(**more))
     return home
+
+
+@pytest.fixture
+def doubted(played, tmp_path):
+    return JudgedHome.copy(played, tmp_path / "home")
 
 
 def make(home):

@@ -5,6 +5,7 @@ import pytest
 from assets.judging import Judging, describe_gates, judge_release
 from labeling import tables as t
 from serving.release import Release
+from tests.assets.conftest import StockedHome
 from tests.assets.judging_stage import OTHER, TEXTS, JudgedHome, build_pair, said_by
 from training.judging.gates import GateResult
 from training.registry.registry import CASE_FILE_TAG, RELEASE, VERDICT_TAG
@@ -26,26 +27,29 @@ def judge(home, folder, **more):
     return judge_release(home.loop, Judging(version, Release.load(folder), **more), home.registry)
 
 
-def test_a_release_is_scored_on_the_test_part_alone(home, pair):
+@pytest.fixture(scope="module")
+def once(tmp_path_factory, give_mlflow, pair):
+    """A home, and the judging of a release that is wrong in six of thirty cases; not to be changed."""
+    home = JudgedHome(StockedHome(tmp_path_factory.mktemp("once") / "home", give_mlflow))
     said = said_by(pair[0], TEXTS)
     home.put_test([OTHER[label] if row < 6 else label for row, label in enumerate(said)])
     home.put_test([OTHER[label] for label in said], part="calibrate", prefix="other")
-    found = judge(home, pair[0])
+    return home, judge(home, pair[0], authors=("ana",))
+
+
+def test_a_release_is_scored_on_the_test_part_alone(once):
+    _, found = once
     assert found.metrics["topic_accuracy"] == pytest.approx(24 / 30)
     card = found.case_file.scorecards("topic")["challenger"]
     assert card is not None
     assert card.cases == 30
     assert card.slices["channel"]["chat"].cases == 30
-    assert {gate.name for gate in found.gates} >= {
-        "topic.enough_cases",
-        "topic.beats_commonest",
-        "topic.behaviour",
-    }
+    names = {gate.name for gate in found.gates}
+    assert names >= {"topic.enough_cases", "topic.beats_commonest", "topic.behaviour"}
 
 
-def test_the_ledger_and_the_version_name_the_case_file(home, pair):
-    home.put_test(said_by(pair[0], TEXTS))
-    found = judge(home, pair[0], authors=("ana",))
+def test_the_ledger_and_the_version_name_the_case_file(once):
+    home, found = once
     [entry] = home.loop.open_ledger().entries(JUDGED)
     tags = home.registry.version(RELEASE, entry.body["version"]).tags
     assert entry.body["case_file"] == found.case_file.digest == tags[CASE_FILE_TAG]
@@ -56,9 +60,8 @@ def test_the_ledger_and_the_version_name_the_case_file(home, pair):
     assert f"case_files/{found.case_file.digest}/case.json" in found.documents()
 
 
-def test_no_text_stands_in_a_case_file(home, pair):
-    home.put_test(said_by(pair[0], TEXTS))
-    files = judge(home, pair[0]).documents().values()
+def test_no_text_stands_in_a_case_file(once):
+    files = once[1].documents().values()
     assert not [text for text in TEXTS for content in files if text in content]
 
 
