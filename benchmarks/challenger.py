@@ -65,7 +65,8 @@ def play(file: Path, seed: int) -> dict[str, float]:
         home = Home(Path(folder) / "home")
         play_script(script, home, ConsoleNarrator(Console(stderr=True)), now=_NOW, approve=approver(home))
         state = load_state(home)
-    assert state is not None  # it was just played
+    if state is None:
+        raise SystemExit("the play left no state")
     return {"cold": state.seconds["0:retrain"], "warm": state.seconds["1:retrain"]}
 
 
