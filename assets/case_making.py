@@ -19,7 +19,7 @@ from training.judging.case_file import CaseDescription, CaseFile, write_case_fil
 from training.judging.cost import measure_megabytes
 from training.judging.data_change import DataChange, compare_sets
 from training.judging.evidence import Request
-from training.judging.gates import GateResult, Verdict
+from training.judging.gates import GatePolicy, GateResult, Verdict
 from training.judging.judging_plots import draw_plots
 from training.judging.model_card import CardFacts, write_model_card
 from training.judging.next_week import NextWeek, forecast_week
@@ -65,14 +65,19 @@ class Findings:
     earlier: CaseFile | None
 
 
-def write_case(loop: Loop, found: Findings, *, rng: np.random.Generator) -> tuple[CaseFile, dict[str, Scorecard]]:
-    """Write the case file of a judging; return it, and the challenger's scorecards by task."""
+def describe_policy(policy: GatePolicy) -> str:
+    """Return the gates' settings as a case file holds them."""
+    return yaml.safe_dump(policy.model_dump(mode="json"), sort_keys=False)
+
+
+def write_case(loop: Loop, found: Findings, *, rng: np.random.Generator) -> CaseFile:
+    """Write the case file of a judging."""
     tasks = {task: _task_evidence(loop, found, task, rng) for task, frame in found.frames.items() if frame.height}
     contents = CaseContents(
         tasks=tasks,
         gates=[_by_task(gate) for gate in found.verdict.gates],
         next_week=_next_week(loop, found),
-        policy=yaml.safe_dump(loop.settings.gates.model_dump(mode="json"), sort_keys=False),
+        policy=describe_policy(loop.settings.gates),
         handoff=found.panel.challenger.about.handoff.model_dump(mode="json"),
         environment=list_packages(),
         model_digests=found.panel.challenger.about.models,
@@ -94,8 +99,7 @@ def write_case(loop: Loop, found: Findings, *, rng: np.random.Generator) -> tupl
         authors=found.authors,
         code=find_code(),
     )
-    written = write_case_file(loop.folder.case_files, about, contents.documents())
-    return written, {task: evidence.challenger for task, evidence in tasks.items()}
+    return write_case_file(loop.folder.case_files, about, contents.documents())
 
 
 def _task_evidence(loop: Loop, found: Findings, task: str, rng: np.random.Generator) -> TaskEvidence:

@@ -1,13 +1,13 @@
 """Judge a release beside the champion: on the sealed test, and on fresh cases on which the two differ."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 import polars as pl
 
-from assets.case_making import Findings, write_case
+from assets.case_making import Findings, describe_policy, write_case
 from assets.measuring import Measured, measure_panel
 from assets.panel import Panel, Reading, open_panel
 from assets.resources import Loop
@@ -86,8 +86,9 @@ class Judged:
 def judge_release(loop: Loop, judging: Judging, registry: ModelRegistry) -> Judged:
     """Judge a release against the live champion, write its case file, and put the judging on the ledger.
 
-    Truth and all models' answers are held against each other in the labels of today's taxonomy, whichever each was
-    trained on.
+    Where the ledger holds just this judging (a run was killed after it, or a retrain found nothing new), that one is
+    returned, and the test stays closed. Truth and all models' answers are held against each other in the labels of
+    today's taxonomy, whichever each was trained on.
 
     Raises:
         DecisionRefused: the champion changed meanwhile: judge again.
@@ -95,8 +96,13 @@ def judge_release(loop: Loop, judging: Judging, registry: ModelRegistry) -> Judg
     """
     entries = loop.open_ledger().entries()
     standing = read_standing(entries)
+    cases = {} if judging.earlier else _test_cases(loop, judging.release)
+    known = None if judging.earlier else standing.judged.get(judging.version.version)
+    if known and (stands := _find_standing(loop, known, judging, cases, standing.champion)):
+        record_judged(Judgement(**known.body), at=known.at, ledger=loop.open_ledger(), registry=registry)
+        return _as_judged(stands)
     panel = open_panel(loop, judging.release, standing, registry)
-    test = _stored_test(judging.earlier) if judging.earlier else _open_test(loop, panel)
+    test = _stored_test(judging.earlier) if judging.earlier else _open_test(loop, panel, cases)
     measured = measure_panel(loop, panel, rng=np.random.default_rng(_CHANCE))
     look = look_at(entries, judging.version.version)
     tasks = _count_changed(test.frames.values()) if judging.request == "improve" else 1
@@ -117,20 +123,41 @@ def judge_release(loop: Loop, judging: Judging, registry: ModelRegistry) -> Judg
         alpha=alpha,
         earlier=judging.earlier,
     )
-    case_file, cards = write_case(loop, findings, rng=np.random.default_rng(_CHANCE))
+    case_file = write_case(loop, findings, rng=np.random.default_rng(_CHANCE))
     judgement = Judgement(
         version=judging.version.version,
         case_file=case_file.digest,
         verdict=verdict.name,
         champion=standing.champion,
         request=judging.request,
-        test=None if judging.earlier else test.digest,
+        test=None if judging.earlier else _digest_cases(cases),
         look=look,
         alpha=alpha,
     )
     record_judged(judgement, at=loop.now(), ledger=loop.open_ledger(), registry=registry)
-    metrics = {f"{task}_{name}": value for task, card in cards.items() for name, value in card.metrics().items()}
-    return Judged(verdict.name, case_file, metrics, verdict.gates)
+    return _as_judged(case_file)
+
+
+def _find_standing(
+    loop: Loop, known: Entry, judging: Judging, cases: Mapping[str, pl.DataFrame], champion: str | None
+) -> CaseFile | None:
+    """Return the case file of a judging that says what this one would: the same champion, test, request and gates."""
+    if (known.body["champion"], known.body["request"]) != (champion, judging.request):
+        return None
+    found = CaseFile.open(loop.folder.case_files / known.body["case_file"])
+    tested = {task: found.answers(task) for task in found.about.tasks}
+    is_same = _digest_cases(tested) == _digest_cases(cases)
+    return found if is_same and found.read_text("gates.yaml") == describe_policy(loop.settings.gates) else None
+
+
+def _as_judged(case_file: CaseFile) -> Judged:
+    """Return what a case file says of a judging."""
+    cards = {task: case_file.scorecards(task)["challenger"] for task in case_file.about.tasks}
+    gates = [replace(gate, name=f"{task}.{gate.name}") for task, of_task in case_file.gates.items() for gate in of_task]
+    metrics = {
+        f"{task}_{name}": value for task, card in cards.items() if card for name, value in card.metrics().items()
+    }
+    return Judged(case_file.about.verdict, case_file, metrics, tuple(gates))
 
 
 @dataclass(frozen=True)
@@ -143,16 +170,19 @@ class _Test:
     frames: Mapping[str, pl.DataFrame]
     readings: Mapping[str, Mapping[str, Reading]] = field(default_factory=dict)
 
-    @property
-    def digest(self) -> str | None:
-        """The digest of its interactions' ids by task; None where it has none, and nothing was opened."""
-        names = {task: frame["interaction_id"].to_list() for task, frame in self.frames.items() if frame.height}
-        return digest(names) if names else None
+
+def _test_cases(loop: Loop, release: Release) -> dict[str, pl.DataFrame]:
+    return {task: settled_labels(loop, task, lot="audit", part="test") for task in release.tasks}
 
 
-def _open_test(loop: Loop, panel: Panel) -> _Test:
-    """Let every model answer the settled labels of the audit lot's test part, each text once."""
-    cases = {task: settled_labels(loop, task, lot="audit", part="test") for task in panel.challenger.tasks}
+def _digest_cases(cases: Mapping[str, pl.DataFrame]) -> str | None:
+    """Return the digest of the test's interactions by task; None where it has none, and nothing is opened."""
+    names = {task: frame["interaction_id"].to_list() for task, frame in cases.items() if frame.height}
+    return digest(names) if names else None
+
+
+def _open_test(loop: Loop, panel: Panel, cases: Mapping[str, pl.DataFrame]) -> _Test:
+    """Let every model answer the cases, each text once."""
     texts = pl.concat([frame.select("interaction_id", "text") for frame in cases.values()]).unique("interaction_id")
     texts = texts.sort("interaction_id")
     read = panel.read(texts["text"].to_list())

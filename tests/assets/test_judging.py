@@ -77,6 +77,22 @@ def test_beside_a_champion_both_answer_and_what_changed_is_listed(home, pair):
     assert found.case_file.next_week().messages > 0
 
 
+def test_judging_again_what_did_not_change_opens_no_test_and_finds_the_same(once, pair):
+    home, found = once
+    again = judge_release(home.loop, Judging(home.registry.versions(RELEASE)[-1], Release.load(pair[0])), home.registry)
+    assert (again.case_file.digest, again.metrics, again.gates) == (found.case_file.digest, found.metrics, found.gates)
+    assert len(home.loop.open_ledger().entries(JUDGED)) == 1
+
+
+def test_changed_gates_judge_anew(home, pair):
+    home.put_test(said_by(pair[0], TEXTS))
+    first = judge(home, pair[0])
+    home.set_gates(min_cases=31)
+    again = judge_release(home.loop, Judging(home.registry.versions(RELEASE)[-1], Release.load(pair[0])), home.registry)
+    assert (first.verdict, again.verdict) == ("promote", "inconclusive")
+    assert len(home.loop.open_ledger().entries(JUDGED)) == 2
+
+
 def test_without_test_cases_nothing_is_claimed_and_no_use_is_counted(home, pair):
     found = judge(home, pair[0])
     assert (found.verdict, found.metrics) == ("inconclusive", {})

@@ -12,7 +12,7 @@ from assets.resources import Loop
 from assets.training import PACE_TAG
 from labeling import tables as t
 from labeling.home import Home
-from training.registry.registry import ANCHOR_TAG
+from training.registry.registry import ANCHOR_TAG, CASE_FILE_TAG
 
 COMPARED = (
     t.INTERACTIONS,
@@ -53,16 +53,18 @@ def _named_answers() -> pl.Expr:
 
 
 def read_ledger(home: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Return kind and body of every decision and of what it moved, without times.
+    """Return kind and body of every decision and of what it moved, without times, and digests of what holds times.
 
     An alias that was put right before its move was noted is noted in its own entry: where that happened is a matter of
     the instant, so the entries about aliases are left out, and the aliases themselves compared.
     """
     entries = Loop(home=str(home)).open_ledger().entries()
-    return [(e.kind, {k: v for k, v in e.body.items() if k != "at"}) for e in entries if not e.kind.startswith("alias")]
+    timed = ("at", "case_file")
+    named = [(entry.kind, entry.body) for entry in entries if not entry.kind.startswith("alias")]
+    return [(kind, {key: value for key, value in body.items() if key not in timed}) for kind, body in named]
 
 
-_TIMED = (ANCHOR_TAG, PACE_TAG)
+_TIMED = (ANCHOR_TAG, CASE_FILE_TAG, PACE_TAG)
 
 
 def read_registry(home: Path, names: Iterable[str] = ("cxloop-intent", "cxloop-sentiment", "cxloop-triage")) -> Any:
