@@ -1,22 +1,20 @@
 """The case file of a judging: what was found, in the form that reviewers and auditors read."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import polars as pl
 import yaml
 
-from assets.measuring import Measured
+from assets.measuring import Measured, Questions
 from assets.panel import Panel, Reading
 from assets.resources import Loop
 from labeling import tables as t
 from training.judging.case_contents import CaseContents, TaskEvidence
 from training.judging.case_file import CaseDescription, CaseFile, write_case_file
-from training.judging.cost import measure_megabytes
 from training.judging.data_change import DataChange, compare_sets
 from training.judging.evidence import Request
 from training.judging.gates import GatePolicy, GateResult, Verdict
@@ -29,10 +27,6 @@ from training.judging.scorecard import Scorecard, score_model
 from training.registry.registry import MEMBERS_TAG, ModelVersion
 from training.registry.standing import Standing
 
-_RECENT: Final = timedelta(days=28)
-_MOST_READ: Final = 400
-"""So many of the newest messages stand for next week's."""
-
 
 @dataclass(frozen=True)
 class Findings:
@@ -44,7 +38,7 @@ class Findings:
         frames: the answers frame of the test by task, with ``text_digest``.
         readings: by task and model, what each said of the test; empty where ``earlier`` answers stand for it.
         disagreements: by task, the fresh cases that people were asked about.
-        measured: speed, behaviour.
+        questions: what challenger and champion were asked beside the test; measured: what that told.
         verdict: with the gates, named ``<task>.<gate>``.
         request, authors, look, alpha: as of ``CaseDescription``.
         earlier: the case file whose answers were taken.
@@ -56,6 +50,7 @@ class Findings:
     frames: Mapping[str, pl.DataFrame]
     readings: Mapping[str, Mapping[str, Reading]]
     disagreements: Mapping[str, pl.DataFrame]
+    questions: Questions
     measured: Measured
     verdict: Verdict
     request: Request
@@ -76,7 +71,7 @@ def write_case(loop: Loop, found: Findings, *, rng: np.random.Generator) -> Case
     contents = CaseContents(
         tasks=tasks,
         gates=[_by_task(gate) for gate in found.verdict.gates],
-        next_week=_next_week(loop, found),
+        next_week=_next_week(found),
         policy=describe_policy(loop.settings.gates),
         handoff=found.panel.challenger.about.handoff.model_dump(mode="json"),
         environment=list_packages(),
@@ -89,7 +84,7 @@ def write_case(loop: Loop, found: Findings, *, rng: np.random.Generator) -> Case
         release_id=found.panel.challenger.about.release_id,
         members=_members(found.version),
         champion=found.standing.champion,
-        reference=found.standing.champions[0] if found.panel.reference else None,
+        reference=found.standing.champions[0] if "reference" in found.panel.interviews else None,
         request=found.request,
         judged_at=loop.now(),
         verdict=found.verdict.name,
@@ -104,7 +99,7 @@ def write_case(loop: Loop, found: Findings, *, rng: np.random.Generator) -> Case
 
 def _task_evidence(loop: Loop, found: Findings, task: str, rng: np.random.Generator) -> TaskEvidence:
     scorer, frame = found.panel.challenger.scorers[task], found.frames[task]
-    has_champion = found.panel.champion is not None and task in found.panel.champion.scorers
+    has_champion = found.panel.model("champion", task) is not None
     rows = _training_rows(loop, scorer.about.training_set_id)
     return TaskEvidence(
         answers=frame,
@@ -118,13 +113,13 @@ def _task_evidence(loop: Loop, found: Findings, task: str, rng: np.random.Genera
 
 
 def _scorecard(loop: Loop, found: Findings, task: str, who: str, rng: np.random.Generator) -> Scorecard:
-    seconds = found.measured.seconds_per_text or (None, None)
+    interview = found.panel.interviews[who]
     return score_model(
         found.frames[task],
         who,
         rng=rng,
-        seconds_per_text=seconds[0 if who == "challenger" else 1],
-        megabytes=measure_megabytes(found.panel.releases[who].folders[task]),
+        seconds_per_text=interview.seconds_per_text,
+        megabytes=interview.models[task].megabytes,
         outcomes=_outcomes(loop, found, task, who),
     )
 
@@ -142,17 +137,17 @@ def _training_rows(loop: Loop, training_set_id: str) -> pl.DataFrame:
 
 
 def _data_change(loop: Loop, found: Findings, task: str, rows: pl.DataFrame) -> DataChange:
-    champion = found.panel.champion.scorers.get(task) if found.panel.champion else None
+    champion = found.panel.model("champion", task)
     return compare_sets(
         rows,
-        _training_rows(loop, champion.about.training_set_id) if champion else None,
+        _training_rows(loop, champion.training_set_id) if champion else None,
         labels=loop.settings.taxonomy.translate(loop.tables.read(t.LABELS, where=pl.col("task") == task)),
         reviews=loop.tables.read(t.REVIEWS, columns=["review_id", "annotator_id"]),
         corrections=loop.tables.read(t.CORRECTIONS, columns=["correction_id", "agent_id"]),
     )
 
 
-def _next_week(loop: Loop, found: Findings) -> NextWeek:
+def _next_week(found: Findings) -> NextWeek:
     """Return what next week would bring; of a stored test, what was said when it was opened."""
     labels = sum(gate.lacking or 0 for gate in found.verdict.gates if gate.verdict == "undecided") or None
     if found.earlier is not None:
@@ -163,31 +158,25 @@ def _next_week(loop: Loop, found: Findings) -> NextWeek:
     test = found.frames[task].with_columns(
         pl.Series(f"{name}_handoff", found.readings[task][name].handoff, dtype=pl.Boolean) for name in who
     )
-    traffic, scale = _read_traffic(loop, found.panel, task, who)
-    if traffic.is_empty():
+    if found.questions.traffic.is_empty():
         return NextWeek(0.0, {}, {}, labels)
-    week = forecast_week(traffic, test, who=who, labels_to_decide=labels)
-    return week if scale == 1 else _scale(week, scale)
+    week = forecast_week(_read_traffic(found, task, who), test, who=who, labels_to_decide=labels)
+    return week if found.questions.scale == 1 else _scale(week, found.questions.scale)
 
 
-def _read_traffic(loop: Loop, panel: Panel, task: str, who: list[str]) -> tuple[pl.DataFrame, float]:
-    """Return what the models say of the newest messages, and how many messages each of them stands for."""
-    texts = loop.tables.read(
-        t.INTERACTIONS,
-        columns=["interaction_id", "occurred_at", "text"],
-        where=pl.col("occurred_at") > loop.now() - _RECENT,
-    ).sort("occurred_at", "interaction_id")
-    drawn = texts.gather_every(max(1, -(-texts.height // _MOST_READ)))
-    read = panel.read(drawn["text"].to_list(), who) if drawn.height else {}
+def _read_traffic(found: Findings, task: str, who: Sequence[str]) -> pl.DataFrame:
+    """Return what each of ``who`` said of the messages that stand for next week's."""
+    traffic = found.questions.traffic
+    read = found.panel.read(traffic["text"].to_list())
     columns = [
         column
-        for name, reading in read.items()
+        for name in who
         for column in (
-            pl.Series(f"{name}_handoff", reading.handoff, dtype=pl.Boolean),
-            reading.scores[task].frame()["confidence"].alias(f"{name}_confidence"),
+            pl.Series(f"{name}_handoff", read[name].handoff, dtype=pl.Boolean),
+            read[name].scores[task].frame()["confidence"].alias(f"{name}_confidence"),
         )
     ]
-    return drawn.select("occurred_at").with_columns(columns), texts.height / max(1, drawn.height)
+    return traffic.select("occurred_at").with_columns(columns)
 
 
 def _scale(week: NextWeek, scale: float) -> NextWeek:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from assets.case_making import Findings, describe_policy, write_case
-from assets.measuring import Measured, measure_panel
+from assets.measuring import Measured, draw_questions, measure_panel
 from assets.panel import Panel, Reading, open_panel
 from assets.resources import Loop
 from assets.training import settled_labels
@@ -101,9 +101,13 @@ def judge_release(loop: Loop, judging: Judging, registry: ModelRegistry) -> Judg
     if known and (stands := _find_standing(loop, known, judging, cases, standing.champion)):
         record_judged(Judgement(**known.body), at=known.at, ledger=loop.open_ledger(), registry=registry)
         return _as_judged(stands)
-    panel = open_panel(loop, judging.release, standing, registry)
+    questions = draw_questions(loop, rng=np.random.default_rng(_CHANCE))
+    tested = [text for frame in cases.values() for text in frame["text"]]
+    panel = open_panel(
+        loop, judging.release, standing, registry, tested=tested, others=questions.texts, timed=questions.timed
+    )
     test = _stored_test(judging.earlier) if judging.earlier else _open_test(loop, panel, cases)
-    measured = measure_panel(loop, panel, rng=np.random.default_rng(_CHANCE))
+    measured = measure_panel(loop, panel, questions)
     look = look_at(entries, judging.version.version)
     tasks = _count_changed(test.frames.values()) if judging.request == "improve" else 1
     alpha = spend_alpha(loop.settings.gates.alpha, look, tasks=tasks)
@@ -115,6 +119,7 @@ def judge_release(loop: Loop, judging: Judging, registry: ModelRegistry) -> Judg
         frames=test.frames,
         readings=test.readings,
         disagreements={task: one.rows for task, one in judging.sampled.items()},
+        questions=questions,
         measured=measured,
         verdict=verdict,
         request=judging.request,
@@ -182,18 +187,14 @@ def _digest_cases(cases: Mapping[str, pl.DataFrame]) -> str | None:
 
 
 def _open_test(loop: Loop, panel: Panel, cases: Mapping[str, pl.DataFrame]) -> _Test:
-    """Let every model answer the cases, each text once."""
-    texts = pl.concat([frame.select("interaction_id", "text") for frame in cases.values()]).unique("interaction_id")
-    texts = texts.sort("interaction_id")
-    read = panel.read(texts["text"].to_list())
-    place = {name: row for row, name in enumerate(texts["interaction_id"])}
+    """Return what every model said of the cases."""
     key, frames, readings = loop.folder.key(), {}, {}
     for task, frame in cases.items():
-        rows = [place[name] for name in frame["interaction_id"]]
-        mine = {who: reading.take(rows) for who, reading in read.items() if task in reading.scores}
+        texts = frame["text"].to_list()
+        mine = {who: one.take(texts) for who, one in panel.interviews.items() if task in one.models}
         scores = [mine[who].scores[task] if who in mine else None for who in MODELS]
         assert scores[0] is not None  # noqa: S101  (the tasks are the challenger's)
-        digests = pl.Series("text_digest", [digest_text(key, text) for text in frame["text"]], dtype=pl.String)
+        digests = pl.Series("text_digest", [digest_text(key, text) for text in texts], dtype=pl.String)
         frames[task], readings[task] = pair_answers(frame, scores[0], *scores[1:]).with_columns(digests), mine
     return _Test(frames, readings)
 

@@ -1,24 +1,60 @@
-"""What a judging measures beside answers to the test: behaviour, speed, size, personal data in labels."""
+"""What a judging measures beside answers to the test: behaviour, speed, personal data; and what it asks for that."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 import numpy as np
 import polars as pl
 
-from assets.panel import Panel, Reading, take_scores
+from assets.panel import Interview, Panel
 from assets.resources import Loop
 from labeling import tables as t
-from training.judging.behaviour import check_behaviour, perturb_texts
-from training.judging.cost import measure_seconds
+from labeling.taxonomy import Taxonomy
+from training.judging.behaviour import Perturbed, check_behaviour, perturb_texts
 from training.judging.evidence import FailureCount
 from training.judging.personal_data import find_personal_data
 from training.scoring import Scores
 
-_COMPARED: Final = ("challenger", "champion")
 _PERTURBED: Final = 30
 _TIMED: Final = 24
+_RECENT: Final = timedelta(days=28)
+_MOST_READ: Final = 400
+"""So many of the newest messages stand for next week's."""
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What challenger and champion are asked beside the test.
+
+    Attributes:
+        changed: messages as they were and as they are changed.
+        traffic: ``occurred_at, text`` of messages that stand for next week's; each for ``scale`` messages.
+        timed: messages that they are timed on.
+    """
+
+    changed: tuple[Perturbed, ...]
+    traffic: pl.DataFrame
+    scale: float
+    timed: tuple[str, ...]
+
+    @property
+    def texts(self) -> list[str]:
+        """Every text of them but the timed ones."""
+        return [text for one in self.changed for text in (*one.before, *one.after)] + self.traffic["text"].to_list()
+
+
+def draw_questions(loop: Loop, *, rng: np.random.Generator) -> Questions:
+    """Draw what is asked from the newest messages; ``rng`` is the only source of chance."""
+    columns = ["interaction_id", "occurred_at", "text", "language"]
+    held = loop.tables.read(t.INTERACTIONS, columns=columns).sort("occurred_at", "interaction_id")
+    newest = held.filter(pl.col("text").str.strip_chars() != "").tail(_PERTURBED * 5)
+    texts = newest["text"].to_list()
+    changed = perturb_texts(texts, rng=rng, languages=newest["language"].to_list(), most=_PERTURBED)
+    recent = held.filter(pl.col("occurred_at") > loop.now() - _RECENT).select("occurred_at", "text")
+    drawn = recent.gather_every(max(1, -(-recent.height // _MOST_READ)))
+    return Questions(changed, drawn, recent.height / max(1, drawn.height), tuple(texts[:_TIMED]))
 
 
 @dataclass(frozen=True)
@@ -39,85 +75,52 @@ class Measured:
     new_labels: Mapping[str, frozenset[str]]
 
 
-def measure_panel(loop: Loop, panel: Panel, *, rng: np.random.Generator) -> Measured:
-    """Ask challenger and champion what they say of changed messages, and time them on the newest messages.
-
-    Args:
-        loop: whose messages they are asked about; of the newest some are drawn.
-        panel: the two.
-        rng: the only source of chance.
-    """
-    newest = _read_newest(loop)
-    labels = {task: panel.challenger.scorers[task].about.labels for task in panel.challenger.tasks}
+def measure_panel(loop: Loop, panel: Panel, questions: Questions) -> Measured:
+    """Return what the interviews tell of challenger and champion."""
+    taxonomy = loop.settings.taxonomy
+    mine, theirs = panel.interviews["challenger"], panel.interviews.get("champion")
+    labels = {task: model.labels for task, model in mine.models.items()}
     found = find_personal_data(
         {f"{task}.md": "\n".join(names) for task, names in labels.items()}, loop.settings.redaction
     )
+    before = theirs.seconds_per_text if theirs else None
     return Measured(
-        _time(panel, newest["text"].to_list()[:_TIMED]),
-        _measure_behaviour(panel, newest, rng),
+        None if mine.seconds_per_text is None else (mine.seconds_per_text, before),
+        {task: _count_failures(panel, questions.changed, task, taxonomy) for task in labels},
         sum(one.count for one in found),
-        {task: frozenset(names) - _known(panel, task) for task, names in labels.items()} if panel.champion else {},
+        {task: frozenset(names) - _known(theirs, task, taxonomy) for task, names in labels.items()} if theirs else {},
     )
 
 
-def _read_newest(loop: Loop) -> pl.DataFrame:
-    texts = loop.tables.read(t.INTERACTIONS, columns=["interaction_id", "occurred_at", "text", "language"])
-    return (
-        texts.filter(pl.col("text").str.strip_chars() != "").sort("occurred_at", "interaction_id").tail(_PERTURBED * 5)
-    )
-
-
-def _known(panel: Panel, task: str) -> frozenset[str]:
+def _known(champion: Interview, task: str, taxonomy: Taxonomy) -> frozenset[str]:
     """Return the labels, as they are called today, that the champion may say."""
-    if panel.champion is None or task not in panel.champion.scorers:
-        return frozenset()
-    former = panel.taxonomy.former(task)
-    return frozenset(former.get(label, label) or label for label in panel.champion.scorers[task].about.labels)
+    former, model = taxonomy.former(task), champion.models.get(task)
+    return frozenset(former.get(label, label) or label for label in model.labels) if model else frozenset()
 
 
-def _time(panel: Panel, texts: Sequence[str]) -> tuple[float, float | None] | None:
-    if not texts:
-        return None
-    taken = [measure_seconds(release.score, texts) for name, release in panel.releases.items() if name in _COMPARED]
-    return taken[0], taken[1] if len(taken) > 1 else None
-
-
-def _measure_behaviour(
-    panel: Panel, messages: pl.DataFrame, rng: np.random.Generator
-) -> dict[str, dict[str, FailureCount]]:
-    """Ask both about the same changed messages, each text once for all tasks."""
-    changed = perturb_texts(
-        messages["text"].to_list(), rng=rng, languages=messages["language"].to_list(), most=_PERTURBED
-    )
-    texts = list(dict.fromkeys(text for one in changed for text in (*one.before, *one.after)))
-    if not texts:
+def _count_failures(
+    panel: Panel, changed: Sequence[Perturbed], task: str, taxonomy: Taxonomy
+) -> dict[str, FailureCount]:
+    """Return by kind of test how often challenger and champion answer the changed messages otherwise."""
+    if not any(one.rows for one in changed):
         return {}
-    read = panel.read(texts, _COMPARED)
-    place = {text: row for row, text in enumerate(texts)}
-    found: dict[str, dict[str, FailureCount]] = {}
-    for task in panel.challenger.tasks:
-        order = panel.taxonomy.task(task).label_names if panel.taxonomy.task(task).ordered else ()
-        tried = {
-            who: check_behaviour(changed, _Looked(reading, task, place), order=order)
-            for who, reading in read.items()
-            if task in reading.scores
-        }
-        before = {one.kind: one.failed for one in tried.get("champion", ())}
-        found[task] = {
-            one.kind: FailureCount(one.tried, one.failed, before.get(one.kind))
-            for one in tried["challenger"]
-            if one.tried
-        }
-    return found
+    order = taxonomy.task(task).label_names if taxonomy.task(task).ordered else ()
+    tried = {
+        who: check_behaviour(changed, _Looked(interview, task), order=order)
+        for who, interview in panel.interviews.items()
+        if who != "reference" and task in interview.models
+    }
+    before = {one.kind: one.failed for one in tried.get("champion", ())}
+    counted = [one for one in tried["challenger"] if one.tried]
+    return {one.kind: FailureCount(one.tried, one.failed, before.get(one.kind)) for one in counted}
 
 
 @dataclass(frozen=True)
 class _Looked:
-    """Answers with what was read before."""
+    """Answers with what was said before."""
 
-    reading: Reading
+    interview: Interview
     task: str
-    place: Mapping[str, int]
 
     def __call__(self, texts: Sequence[str]) -> Scores:
-        return take_scores(self.reading.scores[self.task], [self.place[text] for text in texts])
+        return self.interview.take(texts).scores[self.task]
