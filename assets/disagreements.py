@@ -1,8 +1,7 @@
 """Fresh cases on which a challenger in doubt and the champion differ: asked of people, and judged by once answered.
 
 The ledger holds what was drawn before anybody answers, so that nobody can choose a sample by its answers. One
-challenger is in question at a time: the newest of the champion's reign that is not shown better yet, until its sample
-is answered or too old.
+challenger is in question at a time: the first that is not shown better, until its sample is answered or too old.
 """
 
 from collections.abc import Mapping, Sequence
@@ -99,20 +98,21 @@ def _find_waived(loop: Loop, entries: Sequence[Entry], standing: Standing) -> _D
 
 
 def _find_doubt(loop: Loop, entries: Sequence[Entry], standing: Standing) -> _Doubt | None:
-    """Return the challenger in question: whose sample is out, else the newest in doubt that people were not asked of.
+    """Return the challenger in question: whose sample is out, else the first in doubt since the last sample was judged.
 
     In doubt is what was judged inconclusive because it is not shown better, and what a reviewer wants more evidence on.
+    The first and not the newest, because a challenger a night would else begin the days for its messages anew.
     """
     mine = _in_question(entries, standing)
     drawn = {entry.body["version"]: entry for entry in entries if entry.kind == DRAWN}
-    out = [mine[version] for version, entry in drawn.items() if version in mine and mine[version].number < entry.number]
-    if out:
+    asked = [version for version in drawn if version in mine and drawn[version].body["champion"] == standing.champion]
+    if out := [mine[version] for version in asked if mine[version].number < drawn[version].number]:
         return _open_doubt(loop, out[-1])
-    for version, entry in sorted(mine.items(), key=lambda one: -one[1].number):
-        if version in drawn and drawn[version].body["champion"] == standing.champion:
-            continue
+    last = max((mine[version].number for version in asked), default=0)
+    for version, entry in sorted(mine.items(), key=lambda one: one[1].number):
         wish = standing.asked.get(version)
-        if (wish is not None and wish.number > entry.number) or _is_unshown(loop, entry):
+        is_wanted = wish is not None and wish.number > entry.number
+        if version not in asked and (is_wanted or (entry.number > last and _is_unshown(loop, entry))):
             return _open_doubt(loop, entry)
     return None
 

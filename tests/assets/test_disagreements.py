@@ -81,6 +81,12 @@ def test_what_was_drawn_is_not_drawn_again_while_answers_are_missing(doubted):
     assert len(doubted.loop.open_ledger().entries(DRAWN)) == 1
 
 
+def test_a_newer_challenger_in_doubt_waits_its_turn(doubted, pair):
+    version = doubted.register(pair[0])
+    judge_release(doubted.loop, Judging(version, Release.load(pair[0])), doubted.registry)
+    assert make(doubted)["version"] == "2"
+
+
 @pytest.mark.parametrize(("right", "verdict"), [("challenger", "passed"), ("champion", "undecided")])
 def test_once_answered_the_release_is_judged_again_without_opening_the_test(doubted, pair, right, verdict):
     make(doubted)
