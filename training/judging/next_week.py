@@ -103,6 +103,9 @@ def _error_share(traffic: pl.DataFrame, test: pl.DataFrame, who: str) -> tuple[f
     )
     kept = ~test[f"{who}_handoff"].to_numpy()
     wrong = (kept & (test[who] != test["truth"]).to_numpy()).astype(np.float64)
+    if not (np.ptp(predicted) and np.ptp(elsewhere)):  # it hands everything over, say: confidences tell nothing then
+        share = float(wrong.mean())
+        return share, float(np.sqrt(share * (1 - share) / len(wrong)))
     share, error = shift_mean(wrong, predicted, elsewhere, weights=np.ones(len(wrong)), sizes=np.ones(len(elsewhere)))
     return min(1.0, max(0.0, share)), error
 

@@ -66,3 +66,15 @@ def test_without_traffic_there_is_no_forecast():
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match="found none"):
         forecast_week(answered(5, rng).clear(), answered(50, rng), who=["champion"])
+
+
+@pytest.mark.parametrize("line", [0.0, 1.1])
+def test_a_model_that_hands_over_everything_errs_nowhere_and_one_as_sure_of_all_has_the_tests_share(line):
+    rng = np.random.default_rng(0)
+    traffic, test = answered(500, rng, line=line), answered(100, rng, line=line)
+    if not line:
+        traffic, test = (frame.with_columns(challenger_confidence=pl.lit(0.9)) for frame in (traffic, test))
+    found = forecast_week(traffic, test, who=["challenger"])
+    share = 0.0 if line else truly_wrong(test) / test.height
+    assert found.errors["challenger"][0] == pytest.approx(found.messages * share)
+    assert np.isfinite(found.errors["challenger"]).all()
