@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from serving.reviewers.ordering import Column, Order, OrderedTable, order_rows
-from training.judging.scorecard import DIMENSIONS, Scorecard
+from training.judging.answers import DIMENSIONS
+from training.judging.scorecard import Scorecard
 
 Cards = Mapping[str, Scorecard | None]
 """The cards of ``challenger`` and ``champion``; None where there is none."""

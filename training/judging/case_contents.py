@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 import yaml
 
-from training.judging.case_frames import ANSWERS, CONFUSION, TRAINING_ROWS, WHO, write_frame, write_lines
+from training.judging.answers import MODELS
+from training.judging.case_frames import ANSWERS, CONFUSION, TRAINING_ROWS, write_frame, write_lines
 from training.judging.curves import draw_curves
 from training.judging.data_change import DataChange
 from training.judging.gates import GateResult
@@ -105,7 +106,7 @@ def count_confusion(answers: pl.DataFrame) -> pl.DataFrame:
 
 def _task_documents(task: str, evidence: TaskEvidence) -> dict[str, str]:
     cards = {"challenger": evidence.challenger, "champion": evidence.champion}
-    curves = {who: asdict(draw_curves(evidence.answers, who)) for who in WHO if _has_answered(evidence.answers, who)}
+    curves = {who: asdict(draw_curves(evidence.answers, who)) for who in MODELS if _has_answered(evidence.answers, who)}
     documents = {
         f"scorecards/{task}.json": _as_json({who: card and asdict(card) for who, card in cards.items()}),
         f"curves/{task}.json": _as_json(curves),

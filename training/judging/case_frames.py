@@ -6,14 +6,13 @@ from typing import Any, Final
 
 import polars as pl
 
-WHO: Final = ("challenger", "champion", "reference")
-"""The models that answer a test; the latter two only where there is one."""
+from training.judging.answers import MODELS
 
 _OF_MODEL: Final = {"": pl.String} | dict.fromkeys(("_confidence", "_truth_chance", "_brier", "_novelty"), pl.Float64)
 _NAMED: Final = ("interaction_id", "text_digest", "truth", "language", "channel", "segment")
 ANSWERS: Final[Mapping[str, Any]] = {
     **dict.fromkeys(_NAMED, pl.String),
-    **{f"{who}{figure}": kind for who in WHO for figure, kind in _OF_MODEL.items()},
+    **{f"{who}{figure}": kind for who in MODELS for figure, kind in _OF_MODEL.items()},
 }
 CONFUSION: Final[Mapping[str, Any]] = {
     "truth": pl.String, "answered": pl.String, "champion": pl.Int64, "challenger": pl.Int64,

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from training.judging.answers import MODELS
 from training.judging.case_contents import TaskEvidence
-from training.judging.case_frames import WHO
 from training.judging.curves import Curves, draw_curves
 from training.judging.scorecard import Scorecard
 from training.svg import as_svg
@@ -30,7 +30,7 @@ def draw_plots(tasks: Mapping[str, TaskEvidence]) -> dict[str, str]:
     plots = {}
     for task, evidence in tasks.items():
         answers = evidence.answers
-        curves = {who: draw_curves(answers, who) for who in WHO if who in answers and not answers[who].null_count()}
+        curves = {who: draw_curves(answers, who) for who in MODELS if who in answers and not answers[who].null_count()}
         plots[f"{task}_risk_coverage"] = draw_risk(curves)
         plots[f"{task}_reliability"] = draw_reliability(curves)
         if evidence.champion:

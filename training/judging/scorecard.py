@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
@@ -11,13 +10,10 @@ import polars as pl
 
 from labeling.vocabulary import NONE_OF_THESE
 from training.calibration import calibration_floor, expected_calibration_error
+from training.judging.answers import DIMENSIONS
 from training.judging.curves import measure_risk
 from training.judging.intervals import wilson_interval
 from training.judging.outcomes import Outcomes
-from training.scoring import Scores
-
-DIMENSIONS: Final = ("language", "channel", "segment")
-"""The columns of the answers frame by which accuracy is told apart."""
 
 RETENTION: Final = 0.95
 """Recall of out-of-scope messages is told at the novelty that keeps this share of the others."""
@@ -166,34 +162,6 @@ def score_model(
         slices={dimension: _score_slices(answers[dimension], correct) for dimension in DIMENSIONS},
         outcomes=outcomes,
     )
-
-
-def score_answers(truth: Sequence[str], scores: Scores, *, rng: np.random.Generator) -> Scorecard:
-    """Score what one model said of cases of which nothing but the truth is known.
-
-    Args:
-        truth: the settled label of each case, in the order of ``scores``; labels that the model lacks may be among
-            them. At least one.
-        scores: what the model said.
-        rng: as of ``score_model``.
-
-    Raises:
-        ValueError: there are no cases, or not one truth a score.
-    """
-    if not len(truth) or len(truth) != len(scores.probabilities):
-        raise ValueError(f"a scorecard needs one truth a score, found {len(truth)} and {len(scores.probabilities)}")
-    place = {name: column for column, name in enumerate(scores.labels)}
-    chances = scores.probabilities.astype(np.float64)
-    known = [float(chances[row, place[label]]) if label in place else None for row, label in enumerate(truth)]
-    squares = np.square(chances).sum(axis=1)
-    said = scores.frame().rename({"label": "challenger"})
-    answers = said.select("challenger", pl.col("confidence", "novelty").name.prefix("challenger_")).with_columns(
-        *(pl.lit(None, pl.String).alias(dimension) for dimension in DIMENSIONS),
-        truth=pl.Series(list(truth), dtype=pl.String),
-        challenger_truth_chance=pl.Series(known, dtype=pl.Float64),
-        challenger_brier=pl.Series([square - 2 * (one or 0) + 1 for square, one in zip(squares, known, strict=True)]),
-    )
-    return score_model(answers, "challenger", rng=rng)
 
 
 def _score_label(name: str, truth: np.ndarray, answers: np.ndarray) -> LabelScore:

@@ -68,16 +68,6 @@ def record_judged(judgement: Judgement, *, at: datetime, ledger: Ledger, registr
     return entry
 
 
-def count_test_uses(entries: Sequence[Entry], test: str) -> int:
-    """Return how often the sealed test with this digest of its interaction ids was opened."""
-    return sum(entry.kind == JUDGED and entry.body["test"] == test for entry in entries)
-
-
-def count_looks(entries: Sequence[Entry]) -> int:
-    """Return how many challengers the present champion has met since it became, or came back as, the champion."""
-    return len(_looks(entries))
-
-
 def look_at(entries: Sequence[Entry], version: str) -> int:
     """Return which look judging ``version`` now is, from 1: the same again where this champion has met it before."""
     looks = _looks(entries)

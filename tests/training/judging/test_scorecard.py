@@ -7,7 +7,8 @@ import pytest
 
 from labeling.vocabulary import NONE_OF_THESE
 from tests.training.judging.sample_case import SLICES, sample_answers
-from training.judging.scorecard import Scorecard, score_answers, score_model
+from training.judging.answers import DIMENSIONS, pair_answers
+from training.judging.scorecard import Scorecard, score_model
 from training.scoring import Scores
 
 SCORES = Scores(
@@ -17,7 +18,9 @@ SCORES = Scores(
 
 
 def scored(truth, scores=SCORES):
-    return score_answers(truth, scores, rng=np.random.default_rng(0))
+    cases = pl.DataFrame({"interaction_id": [str(row) for row in range(len(truth))], "label": truth})
+    about = cases.with_columns(pl.lit(None, pl.String).alias(dimension) for dimension in DIMENSIONS)
+    return score_model(pair_answers(about, scores), "challenger", rng=np.random.default_rng(0))
 
 
 def test_the_card_counts_by_hand():
@@ -100,7 +103,7 @@ def test_the_card_is_json_reads_back_and_its_metrics_are_numbers():
 
 
 def test_truth_must_match_the_scores():
-    with pytest.raises(ValueError, match="one truth a score, found 1 and 4"):
+    with pytest.raises(ValueError, match="one answer of the challenger a case is needed, found 4 of 1"):
         scored(["a"])
     answers = sample_answers(3, rng=np.random.default_rng(0)).with_columns(champion=pl.lit(None, pl.String))
     with pytest.raises(ValueError, match="that the champion answered, found 0 of 3"):

@@ -6,8 +6,9 @@ import pytest
 
 from labeling.errors import DecisionRefused, LedgerError
 from tests.training.registry.stage import NOW, add_release, decide
-from training.registry.judged import Judgement, count_looks, count_test_uses, look_at, record_judged
+from training.registry.judged import Judgement, look_at, record_judged
 from training.registry.registry import ANCHOR_TAG, CASE_FILE_TAG, RELEASE, VERDICT_TAG
+from training.registry.standing import JUDGED
 
 
 def record(stage, judgement):
@@ -16,7 +17,8 @@ def record(stage, judgement):
 
 def counts(stage):
     entries = stage.ledger.entries()
-    return count_looks(entries), count_test_uses(entries, "test-1"), count_test_uses(entries, "test-2")
+    tests = [entry.body["test"] for entry in entries if entry.kind == JUDGED]
+    return look_at(entries, "one never judged") - 1, tests.count("test-1"), tests.count("test-2")
 
 
 def test_looks_are_counted_by_reign_and_test_uses_for_good(stage):
