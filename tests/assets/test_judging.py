@@ -6,9 +6,11 @@ import pytest
 
 from assets.judging import Judging, describe_gates, judge_release
 from labeling import tables as t
+from labeling.errors import RegistryError
 from serving.release import Release
 from tests.assets.conftest import NOW, StockedHome
 from tests.assets.judging_stage import OTHER, TEXTS, JudgedHome, build_pair, said_by
+from tests.mlflow_fixture import locked
 from training.judging.gates import GateResult
 from training.registry.registry import CASE_FILE_TAG, RELEASE, VERDICT_TAG
 from training.registry.standing import JUDGED
@@ -84,6 +86,20 @@ def test_judging_again_what_did_not_change_opens_no_test_and_finds_the_same(once
     again = judge_release(home.loop, Judging(home.registry.versions(RELEASE)[-1], Release.load(pair[0])), home.registry)
     assert (again.case_file.digest, again.metrics, again.gates) == (found.case_file.digest, found.metrics, found.gates)
     assert len(home.loop.open_ledger().entries(JUDGED)) == 1
+
+
+def test_a_judging_while_mlflow_is_locked_is_told_and_counted_once(home, pair, impatient_mlflow):
+    home.put_test(said_by(pair[0], TEXTS))
+    version = home.register(pair[0])
+    judging = Judging(version, Release.load(pair[0]))
+    for how, recorded in (("EXCLUSIVE", 0), ("IMMEDIATE", 1)):
+        with locked(home.registry, how), pytest.raises(RegistryError, match="database is locked"):
+            judge_release(home.loop, judging, home.registry)
+        assert len(home.loop.open_ledger().entries(JUDGED)) == recorded
+        assert CASE_FILE_TAG not in home.registry.version(RELEASE, version.version).tags
+    found = judge_release(home.loop, judging, home.registry)
+    assert len(home.loop.open_ledger().entries(JUDGED)) == 1
+    assert home.registry.version(RELEASE, version.version).tags[CASE_FILE_TAG] == found.case_file.digest
 
 
 def test_changed_gates_judge_anew(home, pair):

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import logging
 import math
 import os
 import sys
@@ -326,6 +327,8 @@ def _load_mlflow() -> ModuleType:
         import mlflow.artifacts
         import mlflow.pyfunc
 
+    # it would print a failed statement with all that it holds; whoever called is told (_readable_errors)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     return mlflow
 
 
