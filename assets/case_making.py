@@ -9,11 +9,12 @@ import numpy as np
 import polars as pl
 import yaml
 
-from assets.measuring import Measured, Questions
+from assets.measuring import Questions
 from assets.panel import Panel, Reading
 from assets.resources import Loop
 from labeling import tables as t
-from training.judging.case_contents import CaseContents, TaskEvidence
+from serving.release import Release
+from training.judging.case_contents import CaseContents, Grounds, TaskEvidence
 from training.judging.case_file import CaseDescription, CaseFile, write_case_file
 from training.judging.data_change import DataChange, compare_sets
 from training.judging.evidence import Request
@@ -22,15 +23,17 @@ from training.judging.judging_plots import draw_plots
 from training.judging.model_card import CardFacts, write_model_card
 from training.judging.next_week import NextWeek, forecast_week
 from training.judging.outcomes import Outcomes, measure_outcomes
+from training.judging.personal_data import PersonalData, find_personal_data
 from training.judging.provenance import find_code, list_packages
 from training.judging.scorecard import Scorecard, score_model
+from training.model_folder import read_documents
 from training.registry.registry import MEMBERS_TAG, ModelVersion
 from training.registry.standing import Standing
 
 
 @dataclass(frozen=True)
 class Findings:
-    """All that one judging found.
+    """All that one judging found before there is a verdict.
 
     Attributes:
         version: the registered release; ``panel`` it and those it was held against, loaded.
@@ -38,8 +41,7 @@ class Findings:
         frames: the answers frame of the test by task, with ``text_digest``.
         readings: by task and model, what each said of the test; empty where ``earlier`` answers stand for it.
         disagreements: by task, the fresh cases that people were asked about.
-        questions: what challenger and champion were asked beside the test; measured: what that told.
-        verdict: with the gates, named ``<task>.<gate>``.
+        questions: what challenger and champion were asked beside the test.
         request, authors, look, alpha: as of ``CaseDescription``.
         earlier: the case file whose answers were taken.
     """
@@ -51,8 +53,6 @@ class Findings:
     readings: Mapping[str, Mapping[str, Reading]]
     disagreements: Mapping[str, pl.DataFrame]
     questions: Questions
-    measured: Measured
-    verdict: Verdict
     request: Request
     authors: tuple[str, ...]
     look: int
@@ -65,19 +65,39 @@ def describe_policy(policy: GatePolicy) -> str:
     return yaml.safe_dump(policy.model_dump(mode="json"), sort_keys=False)
 
 
-def write_case(loop: Loop, found: Findings, *, rng: np.random.Generator) -> CaseFile:
-    """Write the case file of a judging."""
+def gather_grounds(loop: Loop, found: Findings, *, rng: np.random.Generator) -> Grounds:
+    """Return what the verdict will rest on; of the tasks that have a test case."""
     tasks = {task: _task_evidence(loop, found, task, rng) for task, frame in found.frames.items() if frame.height}
-    contents = CaseContents(
+    return Grounds(
         tasks=tasks,
-        gates=[_by_task(gate) for gate in found.verdict.gates],
-        next_week=_next_week(found),
         policy=describe_policy(loop.settings.gates),
         handoff=found.panel.challenger.about.handoff.model_dump(mode="json"),
         environment=list_packages(),
         model_digests=found.panel.challenger.about.models,
-        model_card=_model_card(loop, found, tasks),
         plots=draw_plots(tasks),
+    )
+
+
+def search_artifacts(loop: Loop, challenger: Release, grounds: Grounds) -> tuple[PersonalData, ...]:
+    """Look for personal data in the member models' folders, label lists included, and in the grounds of the verdict.
+
+    What a case file holds besides (gates, next week, model card) is worded by us, of names that stand in these.
+    """
+    of_models = {
+        f"models/{task}/{path}": content
+        for task, folder in challenger.folders.items()
+        for path, content in read_documents(folder).items()
+    }
+    return find_personal_data(of_models | grounds.documents, loop.settings.redaction)
+
+
+def write_case(loop: Loop, found: Findings, grounds: Grounds, verdict: Verdict) -> CaseFile:
+    """Write the case file of a judging; the gates of ``verdict`` are named ``<task>.<gate>``."""
+    contents = CaseContents(
+        grounds=grounds,
+        gates=[_by_task(gate) for gate in verdict.gates],
+        next_week=_next_week(found, verdict),
+        model_card=_model_card(loop, found, grounds.tasks, verdict),
     )
     about = CaseDescription(
         version=found.version.version,
@@ -87,10 +107,10 @@ def write_case(loop: Loop, found: Findings, *, rng: np.random.Generator) -> Case
         reference=found.standing.champions[0] if "reference" in found.panel.interviews else None,
         request=found.request,
         judged_at=loop.now(),
-        verdict=found.verdict.name,
+        verdict=verdict.name,
         look=found.look,
         alpha=found.alpha,
-        tasks=tuple(tasks),
+        tasks=tuple(grounds.tasks),
         authors=found.authors,
         code=find_code(),
     )
@@ -147,9 +167,9 @@ def _data_change(loop: Loop, found: Findings, task: str, rows: pl.DataFrame) -> 
     )
 
 
-def _next_week(found: Findings) -> NextWeek:
+def _next_week(found: Findings, verdict: Verdict) -> NextWeek:
     """Return what next week would bring; of a stored test, what was said when it was opened."""
-    labels = sum(gate.lacking or 0 for gate in found.verdict.gates if gate.verdict == "undecided") or None
+    labels = sum(gate.lacking or 0 for gate in verdict.gates if gate.verdict == "undecided") or None
     if found.earlier is not None:
         before = found.earlier.next_week()
         return NextWeek(before.messages, before.handoffs, before.errors, labels)
@@ -188,7 +208,7 @@ def _scale(week: NextWeek, scale: float) -> NextWeek:
     return NextWeek(scale * week.messages, grown(week.handoffs), grown(week.errors), week.labels_to_decide)
 
 
-def _model_card(loop: Loop, found: Findings, tasks: Mapping[str, TaskEvidence]) -> str:
+def _model_card(loop: Loop, found: Findings, tasks: Mapping[str, TaskEvidence], verdict: Verdict) -> str:
     challenger = found.panel.challenger
     languages = {code for frame in found.frames.values() for code in frame["language"].drop_nulls()}
     return write_model_card(
@@ -202,7 +222,7 @@ def _model_card(loop: Loop, found: Findings, tasks: Mapping[str, TaskEvidence]) 
             data={task: evidence.data for task, evidence in tasks.items()},
             handoff=_tell_handoff(challenger.about.handoff.model_dump(mode="json")),
             judged_at=loop.now(),
-            verdict=found.verdict.name,
+            verdict=verdict.name,
         )
     )
 

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from assets.case_making import Findings, describe_policy, write_case
+from assets.case_making import Findings, describe_policy, gather_grounds, search_artifacts, write_case
 from assets.measuring import Measured, draw_questions, measure_panel
 from assets.panel import Panel, Reading, open_panel
 from assets.resources import Loop
@@ -15,12 +15,13 @@ from assets.training import settled_labels
 from labeling.digests import digest
 from serving.release import Release
 from training.features import digest_text
-from training.judging.answers import MODELS, has_model, pair_answers, read_answers
+from training.judging.answers import DIMENSIONS, MODELS, has_model, pair_answers, read_answers
 from training.judging.case_file import DESCRIPTION, CaseFile
 from training.judging.disagreements import DisagreementSample
 from training.judging.evidence import Evidence, Request
 from training.judging.gates import GateResult, Verdict, join_verdicts
 from training.judging.judge import judge
+from training.judging.personal_data import PersonalData
 from training.judging.sequence import spend_alpha
 from training.registry.judged import Judgement, look_at, read_waivers, record_judged
 from training.registry.ledger import Entry
@@ -111,7 +112,6 @@ def judge_release(loop: Loop, judging: Judging, registry: ModelRegistry) -> Judg
     look = look_at(entries, judging.version.version)
     tasks = _count_changed(test.frames.values()) if judging.request == "improve" else 1
     alpha = spend_alpha(loop.settings.gates.alpha, look, tasks=tasks)
-    verdict = _judge_tasks(loop, judging, test, measured, alpha=alpha, entries=entries)
     findings = Findings(
         version=judging.version,
         panel=panel,
@@ -120,15 +120,16 @@ def judge_release(loop: Loop, judging: Judging, registry: ModelRegistry) -> Judg
         readings=test.readings,
         disagreements={task: one.rows for task, one in judging.sampled.items()},
         questions=questions,
-        measured=measured,
-        verdict=verdict,
         request=judging.request,
         authors=judging.authors,
         look=look,
         alpha=alpha,
         earlier=judging.earlier,
     )
-    case_file = write_case(loop, findings, rng=np.random.default_rng(_CHANCE))
+    grounds = gather_grounds(loop, findings, rng=np.random.default_rng(_CHANCE))
+    searched = search_artifacts(loop, panel.challenger, grounds)
+    verdict = _judge_tasks(loop, judging, test, measured, searched, alpha=alpha, entries=entries)
+    case_file = write_case(loop, findings, grounds, verdict)
     judgement = Judgement(
         version=judging.version.version,
         case_file=case_file.digest,
@@ -150,8 +151,7 @@ def _find_standing(
     if (known.body["champion"], known.body["request"]) != (champion, judging.request):
         return None
     found = CaseFile.open(loop.folder.case_files / known.body["case_file"])
-    tested = {task: found.answers(task) for task in found.about.tasks}
-    is_same = _digest_cases(tested) == _digest_cases(cases)
+    is_same = _name_cases({task: found.answers(task) for task in found.about.tasks}) == _name_cases(cases)
     return found if is_same and found.read_text("gates.yaml") == describe_policy(loop.settings.gates) else None
 
 
@@ -178,6 +178,11 @@ class _Test:
 
 def _test_cases(loop: Loop, release: Release) -> dict[str, pl.DataFrame]:
     return {task: settled_labels(loop, task, lot="audit", part="test") for task in release.tasks}
+
+
+def _name_cases(cases: Mapping[str, pl.DataFrame]) -> dict[str, list[tuple]]:
+    """Return the test's interactions by task, each with the slices that it is of."""
+    return {task: frame.select("interaction_id", *DIMENSIONS).rows() for task, frame in cases.items() if frame.height}
 
 
 def _digest_cases(cases: Mapping[str, pl.DataFrame]) -> str | None:
@@ -210,7 +215,14 @@ def _count_changed(frames: Iterable[pl.DataFrame]) -> int:
 
 
 def _judge_tasks(
-    loop: Loop, judging: Judging, test: _Test, measured: Measured, *, alpha: float, entries: Sequence[Entry]
+    loop: Loop,
+    judging: Judging,
+    test: _Test,
+    measured: Measured,
+    searched: Sequence[PersonalData],
+    *,
+    alpha: float,
+    entries: Sequence[Entry],
 ) -> Verdict:
     policy, verdicts = loop.settings.gates, {}
     for task, frame in test.frames.items():
@@ -222,7 +234,7 @@ def _judge_tasks(
             disagreements=sampled.sample if sampled else None,
             seconds_per_text=measured.seconds_per_text,
             behaviour=measured.behaviour.get(task, {}),
-            personal_data=measured.personal_data,
+            personal_data=searched,
             parity=judging.version.tags.get(PARITY_TAG) == PASSED,
             new_labels=measured.new_labels.get(task, frozenset()),
             waivers=read_waivers(entries, judging.version.version, task),

@@ -1,4 +1,4 @@
-"""What a judging measures beside answers to the test: behaviour, speed, personal data; and what it asks for that."""
+"""What a judging measures beside answers to the test: behaviour, speed, new labels; and what it asks for that."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from labeling import tables as t
 from labeling.taxonomy import Taxonomy
 from training.judging.behaviour import Perturbed, check_behaviour, perturb_texts
 from training.judging.evidence import FailureCount
-from training.judging.personal_data import find_personal_data
 from training.scoring import Scores
 
 _PERTURBED: Final = 30
@@ -65,13 +64,11 @@ class Measured:
         seconds_per_text: of the challenger and the champion (None before a first one); None where no message was there
             to time them on.
         behaviour: by task and kind of test, how often each failed.
-        personal_data: findings in the names of labels.
         new_labels: by task, labels that the challenger knows and the champion does not.
     """
 
     seconds_per_text: tuple[float, float | None] | None
     behaviour: Mapping[str, Mapping[str, FailureCount]]
-    personal_data: int
     new_labels: Mapping[str, frozenset[str]]
 
 
@@ -80,14 +77,10 @@ def measure_panel(loop: Loop, panel: Panel, questions: Questions) -> Measured:
     taxonomy = loop.settings.taxonomy
     mine, theirs = panel.interviews["challenger"], panel.interviews.get("champion")
     labels = {task: model.labels for task, model in mine.models.items()}
-    found = find_personal_data(
-        {f"{task}.md": "\n".join(names) for task, names in labels.items()}, loop.settings.redaction
-    )
     before = theirs.seconds_per_text if theirs else None
     return Measured(
         None if mine.seconds_per_text is None else (mine.seconds_per_text, before),
         {task: _count_failures(panel, questions.changed, task, taxonomy) for task in labels},
-        sum(one.count for one in found),
         {task: frozenset(names) - _known(theirs, task, taxonomy) for task, names in labels.items()} if theirs else {},
     )
 

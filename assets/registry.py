@@ -1,4 +1,4 @@
-"""The registry group: the release that was built and judged, and the one that is live."""
+"""The registry group: the release that was built and judged, the one that is live, and the ledger as a table."""
 
 import json
 import tempfile
@@ -34,7 +34,7 @@ class JudgeConfig(dg.Config):
 
 
 def release_assets(taxonomy: Taxonomy) -> list[dg.AssetsDefinition]:
-    """Return ``release_challenger``, which waits for every task's candidate, and ``release_champion``."""
+    """Return ``release_challenger``, which waits for every task's candidate, ``release_champion`` and ``ledger``."""
 
     @dg.asset(
         group_name="registry",
@@ -61,15 +61,27 @@ def release_assets(taxonomy: Taxonomy) -> list[dg.AssetsDefinition]:
         from training.registry.decisions import reconcile
         from training.registry.standing import read_standing
 
-        ledger, registry = loop.open_ledger(), loop.open_registry()
-        watch_registry(ledger, registry, now=loop.now())
-        moves = [*reconcile(ledger, registry, now=loop.now()), *put_tags_right(ledger, registry, now=loop.now())]
-        standing = read_standing(ledger.entries())
+        where = loop.open_ledger(), loop.open_registry()
+        watch_registry(*where, now=loop.now())
+        moves = [*reconcile(*where, now=loop.now()), *put_tags_right(*where, now=loop.now())]
+        standing = read_standing(loop.open_ledger().entries())
         return dg.MaterializeResult(
             metadata={"version": standing.champion or "none yet", "moves": dg.MetadataValue.json(moves)}
         )
 
-    return [release_challenger, release_champion]
+    return [release_challenger, release_champion, ledger]
+
+
+@dg.asset(
+    group_name="registry",
+    kinds={"deltalake"},
+    description="A copy of the ledger to read beside the other tables; the ledger itself is the truth.",
+)
+def ledger(loop: Loop) -> dg.MaterializeResult:
+    """Copy the ledger's new entries."""
+    from training.registry.ledger_table import copy_ledger
+
+    return dg.MaterializeResult(metadata={"copied": copy_ledger(loop.open_ledger(), loop.tables)})
 
 
 def _nothing_yet() -> dg.MaterializeResult:

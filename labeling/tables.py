@@ -373,6 +373,23 @@ NOTICES: Final = Table(
 ``fault`` is why the last attempt failed. The one row of a channel that is ``begun`` names the entry after which the
 channel began."""
 
+LEDGER: Final = Table(
+    "ledger",
+    key=("number",),
+    schema={
+        "number": pl.Int64,
+        "kind": pl.String,
+        "occurred_at": TIME,
+        "version": pl.String,
+        "reviewer": pl.String,
+        "body": pl.String,
+        "previous": pl.String,
+        "digest": pl.String,
+    },
+)
+"""A copy of the ledger's entries, for reading: ``body`` is JSON; ``version`` of the release and ``reviewer`` are in it,
+null where an entry names none."""
+
 TABLES: Final = (
     INTERACTIONS,
     PREDICTIONS,
@@ -391,4 +408,5 @@ TABLES: Final = (
     DELIVERIES,
     ERASURES,
     NOTICES,
+    LEDGER,
 )

@@ -1,5 +1,6 @@
 """The ``cxloop`` command: one file a command in ``pipelines.commands``, errors as one message and exit code 1."""
 
+import gc
 import sys
 import warnings
 from collections.abc import Callable
@@ -104,3 +105,5 @@ def main() -> None:
     except CxloopError as error:
         say_error(str(error))
         sys.exit(1)
+    finally:
+        gc.freeze()  # else Python, on its way out, looks through all that MLflow imported: a second

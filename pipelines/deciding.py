@@ -58,7 +58,7 @@ def decide(
     standing = read_home(folder)
     decision = Decision(
         kind=kind,
-        version=version or _require_champion(standing),
+        version=version or _name_champion(standing),
         reviewer=person.name,
         note=note,
         at=datetime.now(UTC),
@@ -109,10 +109,11 @@ def read_home(home: "Home") -> "Standing":
     return read_standing(Ledger(home.ledger_path).entries())
 
 
-def _require_champion(standing: "Standing") -> str:
+def _name_champion(standing: "Standing") -> str:
+    """Return the version to take back: the one that a rollback began with, where its aliases have not moved yet."""
     if standing.champion is None:
         raise DecisionRefused("a rollback needs a champion, the ledger has none: retrain, then promote the challenger")
-    return standing.champion
+    return standing.rollback.taken if standing.rollback else standing.champion
 
 
 def _complete(beginning: str, version: str, standing: "Standing") -> str:

@@ -15,6 +15,7 @@ REVIEW: Final = (
     "production_accuracy",
     "drift",
     "emerging_intents",
+    "ledger",
 )
 
 FETCH: Final = ("reviews", "labels")
@@ -25,9 +26,9 @@ def build_jobs() -> list:
     """Return every job of the loop.
 
     ``collect_job`` brings in what happened and what the champion says of it; ``review_job`` fetches answers, settles
-    them and sends the next cases, ``fetch_job`` and ``send_job`` do one half of that; ``retrain_job`` trains, builds a
-    release and judges it; ``reconcile_job`` makes registry and ledger agree; ``maintain_job`` compacts the tables;
-    ``notify_job`` tells people outside.
+    them and sends the next cases, ``fetch_job`` and ``send_job`` do one half of that; it also copies the ledger to its
+    table. ``retrain_job`` trains, builds a release and judges it; ``reconcile_job`` makes registry and ledger agree;
+    ``maintain_job`` compacts the tables; ``notify_job`` tells people outside.
     """
     from assets.maintenance import maintain_job
     from assets.notifying import notify_job

@@ -2,8 +2,11 @@
 
 import fcntl
 import shutil
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -44,3 +47,25 @@ def mlflow_registry(migrated_mlflow, tmp_path):
     folder.mkdir()
     shutil.copy(migrated_mlflow, folder / "mlflow.db")
     return MlflowRegistry(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")
+
+
+@contextmanager
+def locked(registry: MlflowRegistry, how: Literal["EXCLUSIVE", "IMMEDIATE"]) -> Iterator[None]:
+    """Hold a registry's database as another process would: from everybody, or (IMMEDIATE) from those who write."""
+    path = registry.tracking_uri.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute(f"BEGIN {how}")
+        yield
+
+
+@pytest.fixture
+def impatient_mlflow() -> Iterator[None]:
+    """Let MLflow wait a tenth of a second for a lock, not 20 seconds."""
+    from sqlalchemy import Engine, event
+
+    def shorten(_connection, _cursor, statement, parameters, _context, _many):
+        return statement.replace("busy_timeout = 20000", "busy_timeout = 100"), parameters
+
+    event.listen(Engine, "before_cursor_execute", shorten, retval=True)
+    yield
+    event.remove(Engine, "before_cursor_execute", shorten)

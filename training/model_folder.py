@@ -152,6 +152,12 @@ def check_file(folder: Path, model: ModelDescription, name: str) -> Path | None:
     return folder / name
 
 
+def read_documents(folder: Path) -> dict[str, str]:
+    """Return what a model's folder says in words: content by path, but for the tokenizer, which is the encoder's."""
+    paths = [path for path in sorted(folder.rglob("*.json")) if path.parent.name != TOKENIZER]
+    return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -128,7 +128,7 @@ def draw_evidence(difference: Difference, rng: np.random.Generator, *, alpha: fl
         disagreements=draw_sample(difference, rng, alpha=alpha / 2, policy=policy),
         seconds_per_text=(float(seconds[0]), float(seconds[1])),
         behaviour=failures,
-        personal_data=0,
+        personal_data=(),
         parity=True,
     )
 

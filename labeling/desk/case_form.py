@@ -69,15 +69,20 @@ def suggestion_in_words(case: Case, taxonomy: Taxonomy) -> str:
 
 
 def _ask_which(case: Case, taxonomy: Taxonomy) -> str:
-    """Return the line that asks which of two answers is right; both and neither have their place on the page."""
-    asked = [
-        " or ".join(answer_titles(taxonomy.task(name)).get(label, label) for label in labels)
-        for name, labels in case.answers.items()
-    ]
-    return (
-        f"Which is right: {' · '.join(asked)}? Where both are, give one and the other as the second; where neither is, "
-        "give what is."
-    )
+    """Return what asks which of two answers is right: a line for each task, the answers with their keys."""
+    lines = ["Which is right?"]
+    for task in taxonomy.tasks:
+        if asked := case.answers.get(task.name):
+            now = dict.fromkeys(taxonomy.current(task.name, label) or label for label in asked)
+            lines.append(" or ".join(_name_with_key(task, label, page_keys(taxonomy)[task.name]) for label in now))
+    if taxonomy.tasks[0].name in case.answers:
+        lines.append("Both: give one, and the other as the second answer.")
+    return "\n".join([*lines, "Neither: give what is right."])
+
+
+def _name_with_key(task: Task, label: str, keys: Mapping[str, str]) -> str:
+    title = answer_titles(task).get(label, label)
+    return f"{title} [{keys[label]}]" if label in keys else title
 
 
 def page_data(case: Case, taxonomy: Taxonomy) -> dict[str, Any]:

@@ -162,7 +162,8 @@ def _how_to_work(taxonomy: Taxonomy) -> list[str]:
     return [
         "Read the conversation, then answer every question about the customer's <b>last</b> message. Where the model "
         "suggests something, it is selected already. It is often wrong, so read first. Some cases come without a "
-        "suggestion, on purpose: they show how far suggestions sway us.",
+        "suggestion, on purpose: they show how far suggestions sway us. Some ask which of two answers is right, in an "
+        "order that says nothing: one of them, both, or neither.",
         "<b>Ctrl+Enter</b> submits. One key changes an answer: each has its own, in brackets behind it, which never "
         "moves. Pressing the key of a selected answer takes it away; then press it again. <b>Ctrl+Space</b> skips: "
         "only where you should not judge, not where it is hard.",

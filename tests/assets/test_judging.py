@@ -1,12 +1,16 @@
 """A release is judged on the sealed test, and what was found stands in a case file that the ledger names."""
 
+from datetime import timedelta
+
 import pytest
 
 from assets.judging import Judging, describe_gates, judge_release
 from labeling import tables as t
+from labeling.errors import RegistryError
 from serving.release import Release
-from tests.assets.conftest import StockedHome
+from tests.assets.conftest import NOW, StockedHome
 from tests.assets.judging_stage import OTHER, TEXTS, JudgedHome, build_pair, said_by
+from tests.mlflow_fixture import locked
 from training.judging.gates import GateResult
 from training.registry.registry import CASE_FILE_TAG, RELEASE, VERDICT_TAG
 from training.registry.standing import JUDGED
@@ -84,6 +88,20 @@ def test_judging_again_what_did_not_change_opens_no_test_and_finds_the_same(once
     assert len(home.loop.open_ledger().entries(JUDGED)) == 1
 
 
+def test_a_judging_while_mlflow_is_locked_is_told_and_counted_once(home, pair, impatient_mlflow):
+    home.put_test(said_by(pair[0], TEXTS))
+    version = home.register(pair[0])
+    judging = Judging(version, Release.load(pair[0]))
+    for how, recorded in (("EXCLUSIVE", 0), ("IMMEDIATE", 1)):
+        with locked(home.registry, how), pytest.raises(RegistryError, match="database is locked"):
+            judge_release(home.loop, judging, home.registry)
+        assert len(home.loop.open_ledger().entries(JUDGED)) == recorded
+        assert CASE_FILE_TAG not in home.registry.version(RELEASE, version.version).tags
+    found = judge_release(home.loop, judging, home.registry)
+    assert len(home.loop.open_ledger().entries(JUDGED)) == 1
+    assert home.registry.version(RELEASE, version.version).tags[CASE_FILE_TAG] == found.case_file.digest
+
+
 def test_changed_gates_judge_anew(home, pair):
     home.put_test(said_by(pair[0], TEXTS))
     first = judge(home, pair[0])
@@ -91,6 +109,23 @@ def test_changed_gates_judge_anew(home, pair):
     again = judge_release(home.loop, Judging(home.registry.versions(RELEASE)[-1], Release.load(pair[0])), home.registry)
     assert (first.verdict, again.verdict) == ("promote", "inconclusive")
     assert len(home.loop.open_ledger().entries(JUDGED)) == 2
+
+
+def test_a_segment_that_tells_who_somebody_is_holds_a_release_until_it_is_mended(home, pair):
+    said = said_by(pair[0], TEXTS)
+    names = home.put_test(said)
+    home.put_test(said[:1], prefix=names[0].removesuffix("-000"), segment="of ada@example.com")
+    held = judge(home, pair[0])
+    gate = next(gate for gate in held.gates if gate.name == "topic.personal_data")
+    assert (held.verdict, gate.verdict) == ("hold", "failed")
+    assert "EMAIL in answers/topic.json" in gate.measured
+    assert "ada" not in gate.measured
+
+    home.put_test(
+        said[:1], prefix=names[0].removesuffix("-000"), segment="business", updated_at=NOW + timedelta(days=1)
+    )
+    again = judge_release(home.loop, Judging(home.registry.versions(RELEASE)[-1], Release.load(pair[0])), home.registry)
+    assert again.verdict == "promote"
 
 
 def test_without_test_cases_nothing_is_claimed_and_no_use_is_counted(home, pair):

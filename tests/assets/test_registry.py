@@ -39,6 +39,12 @@ def test_without_a_decision_there_is_no_champion(make):
     assert make("release_champion") == {"version": "none yet", "moves": []}
 
 
+def test_the_ledger_is_copied_to_its_table(stocked, registry, make):
+    Stage(stocked.loop.open_ledger(), registry, stocked.home.case_files).promote(add_release(registry))
+    assert make("ledger") == {"copied": len(stocked.loop.open_ledger().entries())}
+    assert make("ledger") == {"copied": 0}
+
+
 def test_an_alias_that_was_moved_by_hand_is_put_back(stocked, registry, make):
     stage = Stage(stocked.loop.open_ledger(), registry, stocked.home.case_files)
     first, second = add_release(registry), add_release(registry)

@@ -7,11 +7,12 @@ import pytest
 from typer.testing import CliRunner
 
 from assets.settings import load_settings
-from labeling.errors import CaseFileError, DecisionRefused, NotAllowed, ServiceError
+from labeling.errors import CaseFileError, DecisionRefused, NotAllowed, RegistryError, ServiceError
 from labeling.home import Home
 from pipelines.cli import app
 from pipelines.new_home import make_home
 from pipelines.people_file import add_person
+from tests.mlflow_fixture import locked
 from tests.training.judging.sample_case import build_sample_case
 from tests.training.registry.stage import NOW, Stage, add_release, files_of, write_model
 from training.registry.judged import Judgement
@@ -19,7 +20,7 @@ from training.registry.ledger import Ledger
 from training.registry.mlflow_registry import MlflowRegistry
 from training.registry.people import TOKEN
 from training.registry.registry import RELEASE
-from training.registry.standing import JUDGED
+from training.registry.standing import DECISION, JUDGED
 
 runner = CliRunner()
 
@@ -96,6 +97,25 @@ def test_a_decision_needs_a_token_and_stands_in_the_history(home, stage):
     ]
     assert "\x1b[31m" not in told
     assert "\\x1b[31mrefunds?" in told
+
+
+def test_a_rollback_while_mlflow_is_locked_is_told_and_happens_once(home, stage, impatient_mlflow, capfd):
+    stage.promote("2")
+    stage.promote(add_release(stage.registry))
+    ada, _ = add_person(home, "ada")
+    again = ("rollback", "--note", "worse")
+    before = stage.ledger.entries()
+    with locked(stage.registry, "EXCLUSIVE"), pytest.raises(RegistryError, match=r"^the .*database is locked"):
+        give(home, *again, token=ada)
+    assert stage.ledger.entries() == before
+    with locked(stage.registry, "IMMEDIATE"), pytest.raises(RegistryError, match=r"recorded, .*database is locked"):
+        give(home, *again, token=ada)
+    assert stage.registry.aliases(RELEASE) == {"champion": "3"}
+    assert "Release 2 is the champion again in place of 3" in give(home, *again, token=ada)
+    assert stage.registry.aliases(RELEASE) == {"champion": "2"}
+    assert [entry.body["decision"] for entry in stage.ledger.entries(DECISION)[-2:]] == ["approve", "rollback"]
+    assert "Release 1 is the champion again in place of 2" in give(home, *again, token=ada)
+    assert "UPDATE" not in "".join(capfd.readouterr())
 
 
 def test_what_speaks_for_a_release_comes_from_its_case_file(home):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -41,47 +42,65 @@ class TaskEvidence:
 
 
 @dataclass(frozen=True)
-class CaseContents:
-    """All that goes into a case file beside its description.
+class Grounds:
+    """What a verdict rests on: the part of a case file that is known before there is one.
 
     Attributes:
         tasks: evidence by task.
-        gates: (task, gate) in order; ``""`` for a gate of the release as a whole.
-        next_week: what it would be like.
         policy: gates.yaml as text.
         handoff: the fitted handoff policy, as JSON would hold it.
         environment: the installed packages, each ``name==version``.
         model_digests: SHA-256 of each member model's folder, by task.
-        model_card: Markdown with YAML front matter (``model_card``).
         plots: SVG by name (``judging_plots``).
     """
 
     tasks: Mapping[str, TaskEvidence]
-    gates: Sequence[tuple[str, GateResult]]
-    next_week: NextWeek
     policy: str
     handoff: Mapping[str, Any]
     environment: Sequence[str]
     model_digests: Mapping[str, str]
-    model_card: str
     plots: Mapping[str, str] = field(default_factory=dict)
 
+    @cached_property
     def documents(self) -> dict[str, str]:
-        """Return the files of the case file, content by path."""
+        """The files that say it, content by path."""
         return {
-            "gates.json": _as_json([{"task": task} | asdict(gate) for task, gate in self.gates]),
-            "next_week.json": _as_json(self.next_week.to_document()),
             "gates.yaml": self.policy,
             "handoff.json": _as_json(self.handoff),
             "environment.txt": "".join(f"{line}\n" for line in sorted(self.environment)),
             "model_digests.json": _as_json(self.model_digests),
-            "model_card.md": self.model_card,
             **{f"plots/{name}.svg": svg for name, svg in self.plots.items()},
             **{
                 path: text
                 for task, evidence in self.tasks.items()
                 for path, text in _task_documents(task, evidence).items()
             },
+        }
+
+
+@dataclass(frozen=True)
+class CaseContents:
+    """All that goes into a case file beside its description.
+
+    Attributes:
+        grounds: what was known before the verdict.
+        gates: (task, gate) in order; ``""`` for a gate of the release as a whole.
+        next_week: what it would be like.
+        model_card: Markdown with YAML front matter (``model_card``).
+    """
+
+    grounds: Grounds
+    gates: Sequence[tuple[str, GateResult]]
+    next_week: NextWeek
+    model_card: str
+
+    def documents(self) -> dict[str, str]:
+        """Return the files of the case file, content by path."""
+        return {
+            "gates.json": _as_json([{"task": task} | asdict(gate) for task, gate in self.gates]),
+            "next_week.json": _as_json(self.next_week.to_document()),
+            "model_card.md": self.model_card,
+            **self.grounds.documents,
         }
 
 

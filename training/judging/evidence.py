@@ -1,11 +1,12 @@
 """What is known of a challenger beside its answers to the test: handed in, because the gates measure nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from training.judging.disagreements import DisagreementSample
 from training.judging.gates import Slice
+from training.judging.personal_data import PersonalData
 
 Request = Literal["improve", "refresh"]
 """Whether the challenger shall be better, or only no worse: newer data, another encoder, a change of taxonomy."""
@@ -35,7 +36,7 @@ class Evidence:
         disagreements: the sample of fresh cases on which the two differ, None where there is none yet.
         seconds_per_text: how long the challenger and the champion take for a text, None where not measured.
         behaviour: by the name of the kind of test.
-        personal_data: how many findings of personal data there are in label lists and artifacts.
+        personal_data: what was found in label lists and artifacts; None where nobody looked.
         parity: whether it answers the same after reloading from the registry.
         new_labels: labels that the challenger knows and the champion does not.
         waivers: the reviewer who takes it upon themselves, by slice, that its cases cannot show what matters.
@@ -47,7 +48,7 @@ class Evidence:
     disagreements: DisagreementSample | None = None
     seconds_per_text: tuple[float, float | None] | None = None
     behaviour: Mapping[str, FailureCount] = field(default_factory=dict)
-    personal_data: int | None = None
+    personal_data: Sequence[PersonalData] | None = None
     parity: bool | None = None
     new_labels: frozenset[str] = frozenset()
     waivers: Mapping[Slice, str] = field(default_factory=dict)

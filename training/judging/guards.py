@@ -15,6 +15,8 @@ from training.judging.paired import compare_detection, compare_failures, deal_lo
 from training.judging.slices import SliceCounts
 
 _SMALLEST_CHANCE = 1e-12
+_MOST_TOLD = 4
+"""Of so many documents with personal data the name is told."""
 
 
 def judge_calibration(answers: Paired, policy: GatePolicy, rng: np.random.Generator) -> list[GateResult]:
@@ -146,12 +148,19 @@ def judge_behaviour(evidence: Evidence, policy: GatePolicy) -> list[GateResult]:
 
 
 def judge_personal_data(evidence: Evidence) -> GateResult:
-    """Return whether label lists and artifacts are free of personal data."""
+    """Return whether label lists and artifacts are free of personal data; names the documents where they are not."""
     needed, found = "no finding of personal data in label lists or artifacts", evidence.personal_data
     if found is None:
         return GateResult("personal_data", "undecided", "not looked for", needed, "judge again: the search did not run")
-    remedy = f"remove the {found} findings from the label list and artifacts, and train again" if found else ""
-    return GateResult("personal_data", "failed" if found else "passed", f"{found} findings", needed, remedy)
+    if not found:
+        return GateResult("personal_data", "passed", "0 findings", needed)
+    told = "; ".join(f"{one.count} {one.kind} in {one.document}" for one in found[:_MOST_TOLD])
+    more = f"; and in {len(found) - _MOST_TOLD} more" if len(found) > _MOST_TOLD else ""
+    measured = f"{sum(one.count for one in found)} findings: {told}{more}"
+    remedy = (
+        "take it out where it comes from (names of labels, channels or segments), collect or train again, and judge"
+    )
+    return GateResult("personal_data", "failed", measured, needed, remedy)
 
 
 def judge_parity(evidence: Evidence) -> GateResult:

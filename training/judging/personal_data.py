@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 import polars as pl
+import yaml
 
 from labeling.sources.redaction import RedactionRules, redact_texts
 
@@ -32,14 +33,14 @@ class PersonalData:
 def find_personal_data(documents: Mapping[str, str], rules: RedactionRules) -> tuple[PersonalData, ...]:
     """Look for personal data with the rules that redact messages.
 
-    Names and strings of JSON are read, its numbers are not: a probability of sixteen digits is no card. The same goes
-    for the lines of SVGs and for the versions of packages. Digests say nothing and are passed over, and so are
-    the names of annotators and authors and the ids of messages. The name model stays off: it reads sentences, and
+    Names and strings of JSON and YAML are read, their numbers are not: a probability of sixteen digits is no card. The
+    same goes for the lines of SVGs and for the versions of packages. Digests say nothing and are passed over, and so
+    are the names of annotators and authors and the ids of messages. The name model stays off: it reads sentences, and
     labels are none.
 
     Args:
-        documents: content by path, such as those of a case file; the ending says what it is (.json, .jsonl, .svg,
-            .txt; anything else is read line by line).
+        documents: content by path, such as those of a case file; the ending says what it is (.json, .jsonl, .yaml,
+            .svg, .txt; anything else is read line by line).
         rules: configs/redaction.yaml.
 
     Returns:
@@ -62,6 +63,8 @@ def _read_strings(path: str, content: str) -> Iterator[str]:
         yield from dict.fromkeys(_strings_of(json.loads(content)))
     elif ending == ".jsonl":
         yield from dict.fromkeys(text for line in content.splitlines() for text in _strings_of(json.loads(line)))
+    elif ending == ".yaml":
+        yield from dict.fromkeys(_strings_of(yaml.safe_load(content)))
     elif ending == ".svg":
         yield from (comment or text for comment, text in _DRAWN.findall(content) if not text.isspace())
     else:

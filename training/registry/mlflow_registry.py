@@ -1,6 +1,8 @@
 """The model registry on MLflow: runs, versions as models from code, aliases. The only file that talks to MLflow."""
 
+import gc
 import json
+import logging
 import math
 import os
 import sys
@@ -157,7 +159,8 @@ class MlflowRegistry:
             from mlflow import MlflowClient
 
             make_store(self.tracking_uri)
-            self._opened = MlflowClient(self.tracking_uri, self.tracking_uri)
+            with _without_collecting():
+                self._opened = MlflowClient(self.tracking_uri, self.tracking_uri)
         return self._opened
 
     def _search(self, filter_string: str) -> list[ModelVersion]:
@@ -319,11 +322,26 @@ def _load_mlflow() -> ModuleType:
     """Import MLflow with settings that must be there before it is."""
     for setting, value in _SETTINGS.items():
         os.environ.setdefault(setting, value)
-    import mlflow
-    import mlflow.artifacts
-    import mlflow.pyfunc
+    with _without_collecting():
+        import mlflow
+        import mlflow.artifacts
+        import mlflow.pyfunc
 
+    # it would print a failed statement with all that it holds; whoever called is told (_readable_errors)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     return mlflow
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Look for no garbage meanwhile: what imports make stays, and looking through it takes a fifth of their time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _signature(answers: "pd.DataFrame") -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from training.registry.ledger import Entry
 from training.registry.registry import RELEASE
@@ -13,6 +13,13 @@ DECISION: Final = "decision"
 JUDGED: Final = "judged"
 ALIAS_MOVED: Final = "alias_moved"
 ALIAS_PUT_RIGHT: Final = "alias_put_right"
+
+
+class Rollback(NamedTuple):
+    """The version that a rollback takes back, and the one that it makes the champion again."""
+
+    taken: str
+    restored: str
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,17 @@ class Standing:
     def previous_champion(self) -> str | None:
         """The version that a rollback goes to, None where there is none."""
         return self.champions[-2] if len(self.champions) > 1 else None
+
+    @property
+    def rollback(self) -> Rollback | None:
+        """What rolling back means now, None where there is no champion to go back to.
+
+        While the aliases of a rollback have not moved yet, it is that one: who asks again wants it finished, and no
+        second one.
+        """
+        if self.unsettled and self.unsettled.body.get("decision") == "rollback":
+            return Rollback(self.unsettled.body["champion_before"], self.unsettled.body["champion_after"])
+        return Rollback(self.champions[-1], self.champions[-2]) if len(self.champions) > 1 else None
 
     def members(self, version: str | None) -> Mapping[str, str]:
         """Return the member models of ``version`` as ``{registered name: version}``; empty for one never named."""

@@ -148,8 +148,18 @@ def test_a_note_of_a_novel_is_cut():
 
 
 def test_a_judging_case_asks_which_answer_is_right_in_the_pages_own_words():
-    asked = case(1, blind=True, answers={"intent": ("card_lost", "retired_label")})
-    told = page_data(asked, TAXONOMY)["suggested"]
-    title = {label.name: label.title for label in TAXONOMY.tasks[0].labels}["card_lost"]
-    assert told.startswith(f"Which is right: {title} or retired_label?")
+    answers = {"sentiment": ("positive", "neutral"), "intent": ("card_lost", "retired_label")}
+    asked = case(1, blind=True, answers=answers)
+    assert page_data(asked, TAXONOMY)["suggested"].splitlines() == [
+        "Which is right?",
+        "Card lost [1] or retired_label",
+        "Positive [c] or Neutral [x]",
+        "Both: give one, and the other as the second answer.",
+        "Neither: give what is right.",
+    ]
     assert shown_suggestions(asked, TAXONOMY) == {}
+
+
+def test_a_task_without_a_second_answer_does_not_ask_for_both():
+    asked = case(1, blind=True, answers={"sentiment": ("positive", "neutral")})
+    assert "Both" not in page_data(asked, TAXONOMY)["suggested"]

@@ -83,7 +83,10 @@ def test_accepting_correcting_and_blind_cases_by_keyboard_alone(
     label_studio: RunningServer, page: "Page", wait_until: Callable[..., None]
 ):
     desk = opened(label_studio)
-    sent = desk.send([case(1, handed_off=False), case(2, handed_off=True), case(3, blind=True, handed_off=True)])
+    judged = case(4, blind=True, answers={"intent": ("fee_dispute", "card_lost")})
+    sent = desk.send(
+        [case(1, handed_off=False), case(2, handed_off=True), case(3, blind=True, handed_off=True), judged]
+    )
     sit_down(page, label_studio, sent[0].project_id)
 
     meet(page, 1)
@@ -107,14 +110,25 @@ def test_accepting_correcting_and_blind_cases_by_keyboard_alone(
     page.keyboard.press("Escape")
     press(page, KEYS["sentiment"]["positive"])
     page.keyboard.press("Control+Enter")
-    wait_until(lambda: len(desk.fetch(None)) == 3, seconds=20)
+
+    meet(page, 4, answered=0)
+    shown = page.inner_text(".cx-about")
+    assert shown.startswith("Which is right?\nFee in dispute [q] or Card lost [1]\nBoth: give one")
+    assert not [hint for hint in ("%", "sure", "suggests", "champion", "challenger") if hint in shown]
+    for name, answer in (("intent", "card_lost"), ("sentiment", "negative"), ("handoff", "needed")):
+        press(page, KEYS[name][answer])
+    write(page, FIELD_KEYS[SECOND], KEYS["intent"]["fee_dispute"])
+    page.keyboard.press("Control+Enter")
+    wait_until(lambda: len(desk.fetch(None)) == 4, seconds=20)
 
     answers = desk.fetch(None)
     assert [answer.labels for answer in answers] == [
         {"intent": "card_lost", "sentiment": "neutral", "handoff": "not_needed"},
         {"intent": "fee_dispute", "sentiment": "neutral", "handoff": "needed"},
         {"intent": "none_of_these", "sentiment": "positive", "handoff": "cannot_tell"},
+        {"intent": "card_lost", "sentiment": "negative", "handoff": "needed"},
     ]
+    assert answers[3].second_labels == {"intent": "fee_dispute"}
     assert {answer.annotator_id for answer in answers} == {USERNAME}
     assert all(answer.lead_seconds and answer.lead_seconds > 0 for answer in answers)
 

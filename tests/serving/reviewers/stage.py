@@ -35,13 +35,13 @@ _FORM = re.compile(r'<form method="post" action="([^"]+)"[^>]*>\s*<input type="h
 def contents(cases: int, *, has_champion: bool = True) -> CaseContents:
     """Return what a judging found on ``cases`` test cases, of a second task too; beside a champion or without one."""
     found = sample_contents(cases=cases, with_plots=False)
-    evidence = found.tasks[TASK]
+    evidence = found.grounds.tasks[TASK]
     if not has_champion:
         unknown = [pl.lit(None, kind).alias(name) for name, kind in ANSWERS.items() if name.startswith("champion")]
         alone = evidence.answers.with_columns(unknown)
         evidence = replace(evidence, answers=alone, champion=None, disagreements=None)
     moods = replace(evidence, disagreements=None)
-    return replace(found, tasks={TASK: evidence, MOOD: moods})
+    return replace(found, grounds=replace(found.grounds, tasks={TASK: evidence, MOOD: moods}))
 
 
 class PageStage:

@@ -6,6 +6,7 @@ import pytest
 
 from labeling.errors import RegistryError
 from serving.reviewers import deciding
+from tests.mlflow_fixture import locked
 from tests.serving.reviewers.stage import PageStage, forms, sign_in
 from tests.training.judging.sample_case import INTENTS
 from tests.training.registry.stage import PEOPLE, TOKENS
@@ -69,6 +70,25 @@ def test_a_reviewer_rejects_or_asks_for_more_evidence(waiting, kind):
     client.post(address, data=form | {"decision": kind, "note": NOTE})
     assert [(entry["decision"], entry["note"]) for entry in decisions(waiting)] == [(kind, NOTE)]
     assert waiting.champion is None
+
+
+def test_a_rollback_while_mlflow_is_locked_is_told_and_happens_once(stage, impatient_mlflow):
+    _, second, third = stage.crown(), stage.crown(), stage.crown()
+    client = stage.client()
+    sign_in(client, "ana")
+    page = client.get("/history").text
+    for how, recorded in (("EXCLUSIVE", 3), ("IMMEDIATE", 4)):
+        with locked(stage.registry, how):
+            answer = client.post("/rollback", data=forms(page)["/rollback"] | {"note": NOTE})
+        page = answer.text
+        assert answer.status_code == 503
+        assert "database is locked" in page
+        assert f">{NOTE}</textarea>" in page
+        assert (len(decisions(stage)), stage.registry.alias(RELEASE, "champion")) == (recorded, third)
+    assert "is recorded, but the aliases could not be moved yet" in page
+    answer = client.post("/rollback", data=forms(page)["/rollback"] | {"note": NOTE})
+    assert answer.status_code == 200
+    assert (len(decisions(stage)), stage.registry.alias(RELEASE, "champion")) == (4, second)
 
 
 def test_a_slice_is_waived_by_name(stage):

@@ -13,7 +13,7 @@ from training.judging.judge import judge
 from training.judging.sequence import spend_alpha
 
 POLICY = load_config(Path(__file__).parents[3] / "configs" / "gates.yaml", GatePolicy)
-EVIDENCE = Evidence(task="intent", alpha=spend_alpha(POLICY.alpha, 1), personal_data=0, parity=True)
+EVIDENCE = Evidence(task="intent", alpha=spend_alpha(POLICY.alpha, 1), personal_data=(), parity=True)
 
 
 def frame(truth, challenger, champion=None, reference=None, **columns):

@@ -8,7 +8,7 @@ import polars as pl
 
 from labeling.tables import INTERACTIONS
 from labeling.vocabulary import NONE_OF_THESE
-from training.judging.case_contents import CaseContents, TaskEvidence
+from training.judging.case_contents import CaseContents, Grounds, TaskEvidence
 from training.judging.case_file import CaseDescription, CaseFile, Code, write_case_file
 from training.judging.data_change import DataChange
 from training.judging.gates import GateResult
@@ -108,17 +108,20 @@ def sample_contents(*, cases: int = 3000, with_plots: bool = True) -> CaseConten
         recipe={"schema_version": 1, "epochs": 4, "learning_rate": 0.0005, "lora": {"r": 8}},
         disagreements=differing.with_columns(waiting),
     )  # fmt: skip
-    return CaseContents(
+    grounds = Grounds(
         tasks={TASK: evidence},
-        gates=sample_gates(),
-        next_week=NextWeek(4200.0, {"champion": (610.0, 540.0, 680.0), "challenger": (570.0, 500.0, 640.0)},
-                           {"champion": (90.0, 60.0, 120.0), "challenger": (74.0, 45.0, 103.0)}, 340),
         policy="schema_version: 2\ntest_uses: 3\n",
         handoff={"schema_version": 1, "thresholds": {TASK: {"threshold": 0.71}}},
         environment=("numpy==2.2.6", "torch==2.13.0", "opencv-python-headless==4.11.0.86"),
         model_digests={TASK: "ab" * 32},
-        model_card=write_model_card(sample_facts(evidence)),
         plots=draw_plots({TASK: evidence}) if with_plots else {},
+    )
+    return CaseContents(
+        grounds=grounds,
+        gates=sample_gates(),
+        next_week=NextWeek(4200.0, {"champion": (610.0, 540.0, 680.0), "challenger": (570.0, 500.0, 640.0)},
+                           {"champion": (90.0, 60.0, 120.0), "challenger": (74.0, 45.0, 103.0)}, 340),
+        model_card=write_model_card(sample_facts(evidence)),
     )  # fmt: skip
 
 

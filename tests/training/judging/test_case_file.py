@@ -38,7 +38,7 @@ def case(tmp_path, contents):
 
 
 def test_what_was_found_reads_back(case, contents):
-    found, evidence = CaseFile.open(case.folder), contents.tasks[TASK]
+    found, evidence = CaseFile.open(case.folder), contents.grounds.tasks[TASK]
     assert found.about.model_dump(exclude={"files"}) == sample_description().model_dump(exclude={"files"})
     assert [gate for _, gate in sample_gates()] == [*found.gates[TASK], *found.gates[""]]
     assert found.scorecards(TASK) == {"challenger": evidence.challenger, "champion": evidence.champion}
@@ -54,7 +54,7 @@ def test_what_was_found_reads_back(case, contents):
 
 
 def test_the_confusion_counts_the_wrong_answers_of_each(case, contents):
-    answers, found = contents.tasks[TASK].answers, case.confusion(TASK)
+    answers, found = contents.grounds.tasks[TASK].answers, case.confusion(TASK)
     for who in ("champion", "challenger"):
         assert found[who].sum() == (answers[who] != answers["truth"]).sum()
     first = found.row(0, named=True)

@@ -4,8 +4,10 @@ import polars as pl
 from tests.training.judging.frames import POLICY, counted, frame, gate, judged, right
 from training.judging.evidence import FailureCount
 from training.judging.gates import Hold, Inconclusive, Promote
+from training.judging.personal_data import PersonalData
 
 GAIN = counted(300, wins=14, losses=2)
+FOUND = [PersonalData(f"answers/{task}.json", "EMAIL", 2) for task in ("a", "b", "c", "d", "e")]
 
 
 def names(verdict):
@@ -127,13 +129,15 @@ def test_a_first_champion_may_not_fail_most_tests_of_behaviour():
 
 
 def test_personal_data_and_other_answers_after_reloading_are_held():
-    assert isinstance(judged(GAIN, personal_data=2), Hold)
-    assert "remove the 2 findings" in gate(judged(GAIN, personal_data=2), "personal_data").remedy
+    assert isinstance(judged(GAIN, personal_data=FOUND[:1]), Hold)
+    said = gate(judged(GAIN, personal_data=FOUND), "personal_data").measured
+    assert said.startswith("10 findings: 2 EMAIL in answers/a.json; 2 EMAIL in answers/b.json; ")
+    assert said.endswith("answers/d.json; and in 1 more")
     assert isinstance(judged(GAIN, parity=False), Hold)
 
 
 def test_every_gate_that_did_not_pass_says_what_would_pass_it():
-    bad = judged(counted(300, wins=0, losses=40), seconds_per_text=(9.0, 1.0), parity=False, personal_data=1)
+    bad = judged(counted(300, wins=0, losses=40), seconds_per_text=(9.0, 1.0), parity=False, personal_data=FOUND)
     open_ones = judged(counted(300, wins=3, losses=2), request="refresh", parity=None, personal_data=None)
     for one in (*bad.gates, *open_ones.gates):
         assert bool(one.remedy) == (one.verdict in ("failed", "undecided")), one

@@ -59,7 +59,7 @@ def test_the_same_figures_give_the_same_bytes(evidence):
 
 
 def test_a_first_champion_has_no_picture_of_changes():
-    task = sample_contents(cases=60, with_plots=False).tasks[TASK]
+    task = sample_contents(cases=60, with_plots=False).grounds.tasks[TASK]
     alone = replace(task, champion=None, answers=task.answers.with_columns(champion=None))
     plots = draw_plots({TASK: alone})
     assert set(plots) == {f"{TASK}_risk_coverage", f"{TASK}_reliability"}

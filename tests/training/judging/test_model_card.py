@@ -9,7 +9,7 @@ from training.judging.model_card import write_model_card
 
 @pytest.fixture(scope="module")
 def facts():
-    return sample_facts(sample_contents(cases=300, with_plots=False).tasks[TASK])
+    return sample_facts(sample_contents(cases=300, with_plots=False).grounds.tasks[TASK])
 
 
 def test_hugging_face_reads_it(facts):
