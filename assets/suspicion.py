@@ -21,6 +21,10 @@ UNRATED_SHARE: Final = 0.05
 """Labels are rated again when this share of them is new or changed since: one answer changes no other's suspicion."""
 
 _FOLDS: Final = 5
+_PENALTY: Final = 10.0
+"""scikit-learn's C."""
+
+_ITERATIONS: Final = 200
 
 
 def rate_labels(
@@ -82,8 +86,6 @@ def predict_out_of_fold(
 
     from training.heads import apply_head, cut_folds, fit_head
 
-    recipe = loop.settings.recipe.head
-    penalty = recipe.inverse_penalties[len(recipe.inverse_penalties) // 2]
     probs = np.zeros((len(targets), int(targets.max()) + 1))
     for part in cut_folds(targets, folds=_FOLDS, rng=rng):
         rest = np.setdiff1d(np.arange(len(targets)), part)
@@ -91,8 +93,8 @@ def predict_out_of_fold(
             features[rest],
             targets[rest],
             weights[rest],
-            inverse_penalty=penalty,
-            max_iterations=recipe.max_iterations,
+            inverse_penalty=_PENALTY,
+            max_iterations=_ITERATIONS,
         )
         probs[part] = softmax(apply_head(features[part], head), axis=1)
     return probs

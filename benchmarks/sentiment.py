@@ -34,7 +34,7 @@ from training.encoder import load_encoder
 from training.features import embed_texts
 from training.finetune import Examples, finetune
 from training.heads import apply_head, choose_penalty, fit_head
-from training.recipe import HeadRecipe, Recipe
+from training.recipe import LogisticRecipe, Recipe
 
 SEEDS: Final = 5
 SETS: Final = {"tweets": "tweets.csv", "snippets": "amazonReviewSnippets.csv"}
@@ -138,7 +138,7 @@ def _train_ours(home: Mood, train: np.ndarray, dev: np.ndarray, *, recipe: Recip
     return answer
 
 
-def _train_logistic(home: Mood, train: np.ndarray, dev: np.ndarray, *, recipe: HeadRecipe) -> Arm:
+def _train_logistic(home: Mood, train: np.ndarray, dev: np.ndarray, *, recipe: LogisticRecipe) -> Arm:
     known = np.concatenate([train, dev])
     features, targets, weights = home.features[known], home.targets[known], np.ones(len(known))
     held_out = [np.arange(len(train), len(known))]

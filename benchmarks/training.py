@@ -124,6 +124,8 @@ def _run_ours(train: Part, test: Part, names: tuple[str, ...], *, recipe: str, s
     from training.encoder import load_encoder
     from training.features import embed_texts
     from training.finetune import Examples, Surroundings, WarmStart, finetune
+    from training.heads import apply_head
+    from training.quadratic import QuadraticHead
 
     how, order = load_recipe(recipe), np.random.default_rng(seed).permutation(len(train.texts))
     dev_rows, train_rows = np.split(order, [int(how.dev_share * len(order))])
@@ -140,7 +142,8 @@ def _run_ours(train: Part, test: Part, names: tuple[str, ...], *, recipe: str, s
             encoder, examples(rows), examples(dev_rows), names=names, recipe=how, seed=seed, warm=warm, around=around
         )
         seconds = time.monotonic() - began
-        right = (embed_texts(encoder, test.texts) @ made.head[0].T + made.head[1]).argmax(axis=1) == truth
+        features = embed_texts(encoder, test.texts, pooled_layers=how.pooled_layers)
+        right = apply_head(features, made.head).argmax(axis=1) == truth
         return made, {
             "seconds": seconds,
             "accuracy": float(right.mean()),
@@ -155,7 +158,8 @@ def _run_ours(train: Part, test: Part, names: tuple[str, ...], *, recipe: str, s
         weights = [n for n, one in before.adapted.adapter.named_parameters() if one.requires_grad]
         adapter = dict(zip([name.replace(".default.", ".") for name in weights], before.adapted.state(), strict=True))
         is_known = np.concatenate([np.arange(len(train_rows)) >= NEW, np.ones(len(dev_rows), dtype=bool)])
-        retrain = play(train_rows, cache, WarmStart(adapter, before.head, is_known))[1]
+        head = None if isinstance(before.head, QuadraticHead) else before.head
+        retrain = play(train_rows, cache, WarmStart(adapter, head, is_known))[1]
     return {"cold": cold, "warm_cache": again, "retrain": retrain}
 
 

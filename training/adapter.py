@@ -8,8 +8,8 @@ import numpy as np
 from labeling.errors import ModelError, TrainingError
 from training.activations import ActivationCache
 from training.batches import Tokens, plan_batches, tokenize
-from training.encoder import Encoder, pool_mean
-from training.layers import can_cut, lower_layers, upper_layers
+from training.encoder import Encoder, pool_layers
+from training.layers import TopLayers, can_cut, cut_layers, first_told
 from training.recipe import LoraRecipe
 from training.team import Team
 
@@ -33,7 +33,8 @@ class AdaptedEncoder:
     The encoder's model is changed in place: give it one of its own.
 
     Raises:
-        TrainingError: the encoder has no linear layers of the names that the recipe adapts.
+        TrainingError: the encoder has no linear layers of the names that the recipe adapts, or fewer layers than are
+            to be pooled.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class AdaptedEncoder:
         lora: LoraRecipe,
         *,
         seed: int,
+        pooled_layers: int = 1,
         cache: ActivationCache | None = None,
         team: Team | None = None,
     ) -> None:
@@ -49,10 +51,17 @@ class AdaptedEncoder:
         self._model: Any = encoder.model
         self._cache, self._team = cache, team or Team(encoder.model.device.type)
         self.adapter = _add_lora(encoder, lora, seed)
-        self._first = max(0, encoder.model.config.num_hidden_layers - lora.layers)
+        self.pooled_layers = pooled_layers
+        depth = encoder.model.config.num_hidden_layers
+        if pooled_layers > depth:
+            raise TrainingError(
+                f"encoder {encoder.spec.name} has {depth} layers, pooled_layers asks for {pooled_layers}: "
+                f"set it to {depth} or fewer in the recipe"
+            )
+        self._first = min(max(0, depth - lora.layers), first_told(depth, pooled_layers))
         can_keep = self._first > 0 and can_cut(self._model)
-        self._lower = lower_layers(self._model, self._first) if can_keep else None
-        self._upper = upper_layers(self._model, self._first) if can_keep else None
+        self._lower = cut_layers(self._model, 0, self._first) if can_keep else None
+        self._upper = TopLayers(self._model, pooled_layers, first=self._first if can_keep else 0)
         self._tokens = Tokens((), 0)
         self._below: torch.Tensor | None = None
         self._starts = np.zeros(0, dtype=np.int64)
@@ -62,6 +71,11 @@ class AdaptedEncoder:
     def parameters(self) -> "list[torch.nn.Parameter]":
         """The adapter's weights, all that training moves here."""
         return [weight for weight in self.adapter.parameters() if weight.requires_grad]
+
+    @property
+    def width(self) -> int:
+        """How many numbers a feature has."""
+        return self.pooled_layers * self.encoder.dimension
 
     @property
     def lengths(self) -> np.ndarray:
@@ -107,22 +121,20 @@ class AdaptedEncoder:
                 below[self._tokens_of(rows[batch])] = states.to(below.device)
 
     def encode(self, rows: np.ndarray) -> "torch.Tensor":
-        """Return the features of ``rows`` as the adapter makes them now, (len(rows), d) float32, each of length 1."""
+        """Return the features of ``rows`` as the adapter makes them now, (len(rows), width) float32, of length 1."""
         ids, mask = self._collate(rows)
-        if self._upper is None:
-            return pool_mean(self._model(input_ids=ids, attention_mask=mask).last_hidden_state, mask)
-        hidden = self._upper(inputs_embeds=self._stack(rows, mask), attention_mask=mask).last_hidden_state
-        return pool_mean(hidden, mask)
+        taken = {"input_ids": ids} if self._lower is None else {"inputs_embeds": self._stack(rows, mask)}
+        return pool_layers(self._upper(mask, **taken), mask)
 
     def features(self, rows: np.ndarray | None = None, *, in_bf16: bool = False) -> np.ndarray:
-        """Return the features of ``rows`` (all taken in by default), (len(rows), d) float32, outside of training.
+        """Return the features of ``rows`` (all taken in by default), (len(rows), width) float32, outside of training.
 
         ``in_bf16`` is twice as fast, good to two digits or three: to compare epochs by, not to fit what is kept.
         """
         import torch
 
         wanted = np.arange(len(self._tokens.ids)) if rows is None else rows
-        features = torch.zeros((len(wanted), self.encoder.dimension), device=self._model.device)
+        features = torch.zeros((len(wanted), self.width), device=self._model.device)
         self.adapter.eval()
         with torch.inference_mode(), torch.autocast(self._model.device.type, torch.bfloat16, enabled=in_bf16):
             for batch in self._team.share(plan_batches(self.lengths[wanted], batch_tokens=_BATCH_TOKENS)):

@@ -18,6 +18,7 @@ from training.heads import apply_head
 from training.lowering import add_first_reader, lower_precision
 from training.model_folder import ModelDescription, load_adapter, load_description, load_head, save_model
 from training.novelty import Novelty, fit_novelty
+from training.quadratic import QuadraticHead
 from training.recipe import Precision, Recipe
 from training.scoring import Scorer, softmax
 from training.team import Team
@@ -145,6 +146,7 @@ def _describe(
         training_set_id=training_set.training_set_id,
         encoder=recipe.encoder,
         encoder_digest=encoder.digest,
+        pooled_layers=recipe.pooled_layers,
     )
 
 
@@ -157,6 +159,8 @@ def would_start_warm(champion: Champion, training_set: TrainingSet, recipe: Reci
     is_alike = (
         about.encoder == recipe.encoder
         and about.recipe.get("lora") == recipe.lora.model_dump(mode="json")
+        and about.recipe.get("head", {}).get("kind", "logistic") == recipe.head.kind
+        and about.pooled_layers == recipe.pooled_layers
         and set(about.labels) == set(training_set.label_names)
     )
     return is_alike and 0 < float((~_are_known(champion, training_set)).mean()) <= recipe.warm.most_new
@@ -174,9 +178,10 @@ def _warm_start(champion: Champion, training_set: TrainingSet, encoder: Encoder,
     about = load_description(champion.folder)
     if about.encoder_digest != encoder.digest or not would_start_warm(champion, training_set, recipe):
         return None
-    weight, bias = load_head(champion.folder, about, encoder.dimension)
     order = [about.labels.index(name) for name in training_set.label_names]
-    return WarmStart(load_adapter(champion.folder), (weight[order], bias[order]), _are_known(champion, training_set))
+    head = load_head(champion.folder, about, encoder.dimension)
+    along = None if isinstance(head, QuadraticHead) else (head[0][order], head[1][order])
+    return WarmStart(load_adapter(champion.folder), along, _are_known(champion, training_set))
 
 
 def _count_confusion(trained: Finetuned, dev: Examples, names: Sequence[str]) -> np.ndarray | None:
@@ -204,7 +209,8 @@ def _find_temperature(
 
 def _logits(trained: Finetuned, texts: Sequence[str]) -> np.ndarray:
     """Return what the model says of ``texts``, computed as a saved one does: from the bottom, nothing rounded."""
-    return apply_head(embed_texts(trained.adapted.encoder, texts), trained.head)
+    pooled = trained.adapted.pooled_layers
+    return apply_head(embed_texts(trained.adapted.encoder, texts, pooled_layers=pooled), trained.head)
 
 
 def _save(

@@ -13,7 +13,7 @@ from labeling.digests import canonical_json
 if TYPE_CHECKING:
     import torch
 
-_SCHEMA: Final = 1
+_SCHEMA: Final = 2
 _STATE: Final = "state.json"
 
 
@@ -83,11 +83,16 @@ class Checkpoint:
 
 def stack(prefix: str, tensors: "Mapping[str, torch.Tensor] | list[torch.Tensor]") -> "dict[str, torch.Tensor]":
     """Return ``tensors`` under names that begin with ``prefix``."""
-    named = tensors if isinstance(tensors, Mapping) else {str(place): part for place, part in enumerate(tensors)}
-    return {f"{prefix}.{name}": tensor for name, tensor in named.items()}
+    parts = tensors if isinstance(tensors, Mapping) else {str(place): part for place, part in enumerate(tensors)}
+    return {f"{prefix}.{name}": tensor for name, tensor in parts.items()}
+
+
+def named(prefix: str, tensors: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+    """Return what ``stack`` was given by name."""
+    return {name.removeprefix(f"{prefix}."): part for name, part in tensors.items() if name.startswith(f"{prefix}.")}
 
 
 def unstack(prefix: str, tensors: "Mapping[str, torch.Tensor]") -> "list[torch.Tensor]":
     """Return what ``stack`` was given as a list."""
-    found = {name.removeprefix(f"{prefix}."): part for name, part in tensors.items() if name.startswith(f"{prefix}.")}
+    found = named(prefix, tensors)
     return [found[str(place)] for place in range(len(found))]

@@ -12,7 +12,7 @@ import numpy as np
 from labeling.errors import TrainingError
 from training.adapter import AdaptedEncoder
 from training.checkpoint import Saved, stack, unstack
-from training.heads import Head
+from training.heads import LinearHead
 from training.recipe import Recipe, uses_bf16
 from training.team import Team
 
@@ -56,7 +56,7 @@ class Course:
     def __init__(
         self,
         adapted: AdaptedEncoder,
-        head: Head,
+        head: LinearHead,
         plan: Plan,
         recipe: Recipe,
         *,
@@ -86,7 +86,7 @@ class Course:
         self.epoch = 0
 
     @property
-    def head(self) -> Head:
+    def head(self) -> LinearHead:
         """The head as it is now."""
         weight, bias = (part.detach().cpu().numpy().copy() for part in self._head)
         return weight, bias

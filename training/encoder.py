@@ -2,6 +2,8 @@
 
 import hashlib
 import importlib.util
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -97,6 +99,21 @@ def pool_mean(hidden: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
     weight = mask.unsqueeze(-1).to(torch.float32)
     mean = (hidden.to(torch.float32) * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)
     return torch.nn.functional.normalize(mean, dim=1)
+
+
+def pool_layers(states: "Sequence[torch.Tensor]", mask: "torch.Tensor") -> "torch.Tensor":
+    """Return one feature of length 1 a text: ``pool_mean`` of what each layer says, side by side.
+
+    Args:
+        states: hidden states of one or more layers, each (n, tokens, d).
+        mask: 1 for a token, 0 for padding, (n, tokens).
+
+    Returns:
+        (n, layers * d) float32.
+    """
+    import torch
+
+    return torch.cat([pool_mean(state, mask) for state in states], dim=1) / math.sqrt(len(states))
 
 
 def _locate(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""The training loop: a logistic regression, a LoRA adapter that moves the features under it, and a new regression."""
+"""The training loop: a head on frozen features, a LoRA adapter that moves them under it, and a new head."""
 
 import math
 import time
@@ -13,11 +13,23 @@ import numpy as np
 from training.activations import ActivationCache
 from training.adapter import AdaptedEncoder
 from training.batches import Progress, plan_batches
-from training.checkpoint import Checkpoint, Saved, stack, unstack
+from training.checkpoint import Checkpoint, Saved, named, stack, unstack
 from training.course import Course, Plan
 from training.encoder import Encoder
-from training.heads import Head, apply_head, calibrated_loss, choose_penalty, cut_folds, fit_head
-from training.recipe import Recipe, uses_bf16
+from training.heads import (
+    Head,
+    LinearHead,
+    apply_head,
+    calibrated_loss,
+    choose_penalty,
+    cut_folds,
+    fit_head,
+    fit_line,
+    head_arrays,
+    head_of,
+)
+from training.quadratic import fit_quadratic
+from training.recipe import LogisticRecipe, QuadraticRecipe, Recipe, uses_bf16
 from training.team import Team
 
 if TYPE_CHECKING:
@@ -43,12 +55,13 @@ class Examples:
 class WarmStart:
     """An earlier model of the same labels to start from.
 
-    ``adapter`` holds its weights under PEFT's names, ``head`` its rows in the order of the labels.
+    ``adapter`` holds its weights under PEFT's names, ``head`` its rows in the order of the labels; None where it is a
+    quadratic one, which is fitted anew.
     ``is_known`` (train + dev,) says which texts, with the label that they have now, it was trained on.
     """
 
     adapter: "Mapping[str, torch.Tensor]"
-    head: Head
+    head: LinearHead | None
     is_known: np.ndarray
 
 
@@ -70,7 +83,8 @@ class Epoch:
 class Finetuned:
     """A trained model in memory.
 
-    ``inverse_penalty`` is the head's, as chosen on rows held out; NaN after a warm start, whose head is trained along.
+    ``inverse_penalty`` is the logistic regression's, as chosen on rows held out; NaN after a warm start, whose head is
+    trained along, and of a quadratic head.
     ``chosen_epoch`` 0 is the start as it was. ``dev_logits`` (dev, labels) come from a model that has not seen dev,
     also where the final one was refitted on it; None where dev was too small to be kept apart. ``trained_rows`` is how
     many texts the steps of one epoch were taken on.
@@ -112,9 +126,9 @@ def finetune(
 ) -> Finetuned:
     """Train a model of the labels ``names``.
 
-    The head starts as a logistic regression on frozen features (epoch 0); then adapter and head are trained together
-    (LP-FT: Kumar et al., 2022), and after each epoch a logistic regression on the features as they then are is the
-    model's head: where labels are few, the head that was trained along has seen too little to beat it.
+    The head starts as a linear one fitted on frozen features (epoch 0); then adapter and head are trained together
+    (LP-FT: Kumar et al., 2022), and after each epoch a head of the recipe's kind, fitted on the features as they then
+    are, is the model's: where labels are few, the head that was trained along has seen too little to beat it.
 
     Of the epochs whose dev accuracy is no lower than epoch 0's, the one of the smallest dev loss is kept, so the
     result is never worse on dev than its start. With ``recipe.refit`` the model is then trained again on train and
@@ -123,8 +137,9 @@ def finetune(
 
     A warm start begins with an earlier model's adapter and head, and each of ``recipe.warm.epochs`` epochs goes through
     the texts that it does not know and, drawn anew, ``recipe.warm.replay`` times as many that it does: what is new
-    alone would be learnt at the price of the old (experience replay, Rolnick et al., 2019). Its head is trained along,
-    and dev, most of which that model may have learnt, chooses nothing: it is trained on if ``recipe.refit``.
+    alone would be learnt at the price of the old (experience replay, Rolnick et al., 2019). A logistic head is trained
+    along, a quadratic one fitted on all texts at the end, and dev, most of which that model may have learnt, chooses
+    nothing: it is trained on if ``recipe.refit``.
 
     Chance comes from ``seed`` alone: one machine gives one result, also where the run was killed and taken up again.
 
@@ -143,7 +158,9 @@ def finetune(
         ModelError: the earlier model's adapter is another one.
     """
     around = around or Surroundings()
-    adapted = AdaptedEncoder(encoder, recipe.lora, seed=seed, cache=around.cache, team=around.team)
+    adapted = AdaptedEncoder(
+        encoder, recipe.lora, seed=seed, pooled_layers=recipe.pooled_layers, cache=around.cache, team=around.team
+    )
     adapted.take_in([*train.texts, *dev.texts])
     loop = _Loop(adapted, train, dev, names=names, recipe=recipe, seed=seed, around=around)
     if warm is not None:
@@ -172,7 +189,7 @@ def plan_texts(recipe: Recipe, *, train: int, dev: int, new: int | None = None) 
 class _Phase:
     """One course from its start: ``rows`` of each epoch of the whole schedule, of which ``epochs`` are taken.
 
-    ``fitted`` are the rows that a logistic regression is fitted on after an epoch; None keeps the head trained along.
+    ``fitted`` are the rows that a head is fitted on after an epoch; None keeps the one that was trained along.
     ``done`` and ``share`` say where its progress lies within the whole run's.
     """
 
@@ -238,15 +255,17 @@ class _Loop:
         """Train for a fixed number of epochs: dev is too small to choose."""
         recipe = self._recipe
         rows = self._everything if recipe.refit else self._train_rows
-        rng = np.random.default_rng(self._seed)
-        self._choose_penalty(rows, cut_folds(self._targets[rows], folds=recipe.head.folds, rng=rng))
+        if isinstance(recipe.head, LogisticRecipe):
+            rng = np.random.default_rng(self._seed)
+            self._choose_penalty(rows, cut_folds(self._targets[rows], folds=recipe.head.folds, rng=rng), recipe.head)
         best = self._run(self._cold(FIXED, rows, schedule=recipe.fixed_epochs, epochs=recipe.fixed_epochs))
         return self._finish(best, best.choice, len(rows))
 
     def train_and_choose(self) -> Finetuned:
         """Train on train, choose the epoch on dev, and train on both for as long where the recipe says so."""
         recipe, rows = self._recipe, self._train_rows
-        self._choose_penalty(self._everything, [self._dev_rows])
+        if isinstance(recipe.head, LogisticRecipe):
+            self._choose_penalty(self._everything, [self._dev_rows], recipe.head)
         share = 0.5 if recipe.refit else 1.0
         choice = self._stored_choice()
         if choice is None:
@@ -267,9 +286,10 @@ class _Loop:
         rng = np.random.default_rng(self._seed)
         count = min(len(known), math.ceil(about.replay * len(new)))
         drawn = [np.concatenate([new, rng.permutation(known)[:count]]) for _ in range(about.epochs)]
-        phase = _Phase(WARM, drawn, about.epochs if len(new) else 0, about.learning_rate, fitted=None)
+        fitted = rows if warm.head is None else None
+        phase = _Phase(WARM, drawn, about.epochs if len(new) else 0, about.learning_rate, fitted=fitted)
         best = self._run(phase, start=warm)
-        return self._finish(best, best.choice, len(new) + count)
+        return self._finish(best, best.choice, len(drawn[0]) if phase.epochs else 0)
 
     def _finish(self, best: _Best, choice: _Choice, rows: int) -> Finetuned:
         self._adapted.restore(best.adapter)
@@ -281,16 +301,18 @@ class _Loop:
     def _cold(self, name: str, rows: np.ndarray, *, schedule: int, epochs: int) -> _Phase:
         return _Phase(name, [rows] * schedule, epochs, self._recipe.learning_rate, fitted=rows)
 
-    def _choose_penalty(self, rows: np.ndarray, held_out: Sequence[np.ndarray]) -> None:
+    def _choose_penalty(self, rows: np.ndarray, held_out: Sequence[np.ndarray], recipe: LogisticRecipe) -> None:
         """Set the penalty of every head from the frozen features of ``rows``; ``held_out`` counts within them."""
         self._inverse_penalty = choose_penalty(
-            self._frozen[rows], self._targets[rows], self._weights[rows], held_out=held_out, recipe=self._recipe.head
+            self._frozen[rows], self._targets[rows], self._weights[rows], held_out=held_out, recipe=recipe
         )
 
     def _run(self, phase: _Phase, *, start: WarmStart | None = None, earlier: _Choice | None = None) -> _Best:
         """Train through ``phase`` and return what to keep; a checkpoint taken in it is gone on from."""
         self._adapted.restore(self._adapted.arrange(start.adapter) if start else None)
-        head = start.head if start else self._fit(phase, 0)
+        if not phase.epochs and not phase.is_measured:
+            return self._keep_start(phase, start)
+        head = start.head if start and start.head is not None else self._fit_line(phase)
         course = self._course(phase, head)
         best = self._resume(phase, course) or self._judge(phase, course, math.nan, None)
         while course.epoch < phase.epochs and not self._is_stale(phase, best):
@@ -298,7 +320,14 @@ class _Loop:
             self._save(phase, course, best, earlier)
         return best
 
-    def _course(self, phase: _Phase, head: Head) -> Course:
+    def _keep_start(self, phase: _Phase, start: WarmStart | None) -> _Best:
+        """Return what there is without a step: the adapter as it is, and a head on the features that it makes."""
+        head = start.head if start and start.head is not None else self._fit(phase, 0)
+        epoch = Epoch(0, math.nan, math.nan, math.nan)
+        self._tell(phase, 0, _describe(epoch))
+        return _Best(_Choice(0, (epoch,)), self._adapted.state(), head)
+
+    def _course(self, phase: _Phase, head: LinearHead) -> Course:
         rng = np.random.default_rng(self._seed)
         batches = [self._cut(rows, rng) for rows in phase.rows]
         plan = Plan(batches, self._targets, self._weights, phase.learning_rate, self._seed)
@@ -314,10 +343,11 @@ class _Loop:
         curves = best.choice.curves if best else ()
         is_last = course.epoch == phase.epochs
         epoch, head, logits = Epoch(course.epoch, loss, math.nan, math.nan), course.head, None
-        if phase.fitted is not None and (phase.is_measured or is_last):
+        is_start = course.epoch == 0 and isinstance(self._recipe.head, LogisticRecipe)  # the head is the one wanted
+        if phase.fitted is not None and (phase.is_measured or is_last) and not is_start:
             head = self._fit(phase, course.epoch, in_bf16=phase.is_measured and self._in_bf16)
         if phase.is_measured:
-            logits = apply_head(self._features(self._dev_rows, course.epoch, in_bf16=self._in_bf16), head)
+            logits = apply_head(self._features(phase, self._dev_rows, course.epoch, in_bf16=self._in_bf16), head)
             epoch = self._measure(course.epoch, loss, logits)
         self._tell(phase, course.epoch, _describe(epoch))
         curves = (*curves, epoch)
@@ -330,19 +360,29 @@ class _Loop:
         return phase.is_measured and behind >= self._recipe.patience
 
     def _fit(self, phase: _Phase, epoch: int, *, in_bf16: bool = False) -> Head:
-        """Fit a head on the phase's rows as their features are now, ``epoch`` epochs in."""
-        assert phase.fitted is not None  # noqa: S101  (a phase without has a head to start from)
-        return fit_head(
-            self._features(phase.fitted, epoch, in_bf16=in_bf16),
-            self._targets[phase.fitted],
-            self._weights[phase.fitted],
-            inverse_penalty=self._inverse_penalty,
-            max_iterations=self._recipe.head.max_iterations,
-        )
+        """Fit a head of the recipe's kind on the phase's rows as their features are now, ``epoch`` epochs in."""
+        recipe, data = self._recipe.head, self._fitted(phase, epoch, in_bf16=in_bf16)
+        if isinstance(recipe, QuadraticRecipe):
+            return fit_quadratic(*data, directions=recipe.directions, penalty=recipe.penalty)
+        return fit_head(*data, inverse_penalty=self._inverse_penalty, max_iterations=recipe.max_iterations)
 
-    def _features(self, rows: np.ndarray, epoch: int, *, in_bf16: bool = False) -> np.ndarray:
-        """Return the features of ``rows`` as they are now; those of epoch 0 are known."""
-        return self._adapted.features(rows, in_bf16=in_bf16) if epoch else self._frozen[rows]
+    def _fit_line(self, phase: _Phase) -> LinearHead:
+        """Fit the head that steps start from."""
+        recipe, data = self._recipe.head, self._fitted(phase, 0)
+        if isinstance(recipe, QuadraticRecipe):
+            return fit_line(*data, penalty=recipe.penalty)
+        return fit_head(*data, inverse_penalty=self._inverse_penalty, max_iterations=recipe.max_iterations)
+
+    def _fitted(self, phase: _Phase, epoch: int, *, in_bf16: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return features, targets and weights of the rows that a head is fitted on."""
+        rows = phase.fitted
+        assert rows is not None  # noqa: S101  (a phase without has a head to start from)
+        return self._features(phase, rows, epoch, in_bf16=in_bf16), self._targets[rows], self._weights[rows]
+
+    def _features(self, phase: _Phase, rows: np.ndarray, epoch: int, *, in_bf16: bool = False) -> np.ndarray:
+        """Return the features of ``rows`` as they are now; those that a cold start begins with are known."""
+        is_frozen = epoch == 0 and phase.name != WARM
+        return self._frozen[rows] if is_frozen else self._adapted.features(rows, in_bf16=in_bf16)
 
     def _measure(self, epoch: int, loss: float, logits: np.ndarray) -> Epoch:
         targets = self._targets[self._dev_rows]
@@ -356,8 +396,9 @@ class _Loop:
         if checkpoint is None or not self._around.team.is_first:
             return
         now = course.saved()
-        weights = [*best.adapter, *map(torch.from_numpy, best.head)]
-        kept = Saved(now.tensors | stack("best", weights), now.state | {"phase": phase.name})
+        head = {name: torch.from_numpy(part) for name, part in head_arrays(best.head).items()}
+        tensors = now.tensors | stack("best", best.adapter) | stack("best_head", head)
+        kept = Saved(tensors, now.state | {"phase": phase.name})
         for name, choice in (("best", best.choice), ("earlier", earlier)):
             kept = _with_choice(kept, name, choice) if choice else kept
         with suppress(OSError):
@@ -368,9 +409,10 @@ class _Loop:
         if self._stored is None or self._stored.state["phase"] != phase.name:
             return None
         course.resume(self._stored)
-        *adapter, weight, bias = unstack("best", self._stored.tensors)
+        adapter = unstack("best", self._stored.tensors)
+        head = head_of({name: part.numpy() for name, part in named("best_head", self._stored.tensors).items()})
         self._tell(phase, course.epoch, f"going on from the checkpoint of epoch {course.epoch}")
-        return _Best(_choice_of(self._stored, "best"), adapter, (weight.numpy(), bias.numpy()))
+        return _Best(_choice_of(self._stored, "best"), adapter, head)
 
     def _stored_choice(self) -> _Choice | None:
         """Return what was chosen, where the run was killed after that."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from training.batches import plan_batches
-from training.encoder import pool_mean
-from training.layers import count_shared, lower_layers, upper_layers
+from training.encoder import pool_layers
+from training.layers import TopLayers, count_shared, cut_layers, first_told
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +32,7 @@ class Forward(Protocol):
     threads: int
 
     def __call__(self, ids: "torch.Tensor", mask: "torch.Tensor") -> Sequence[np.ndarray]:
-        """Return of each model the feature of each text, (n, d) float32, each of length 1.
+        """Return of each model the feature of each text, (n, width) float32, each of length 1.
 
         Args:
             ids: token ids, (n, tokens).
@@ -42,16 +42,20 @@ class Forward(Protocol):
 
 
 class TorchForward:
-    """A ``Forward`` in torch; layers from below that have the same weights in all ``models`` run once for all."""
+    """A ``Forward`` in torch; layers from below that have the same weights in all ``models`` run once for all.
 
-    def __init__(self, models: "Sequence[PreTrainedModel]", *, in_bf16: bool) -> None:
+    ``pooled`` says of each model how many layers make its features.
+    """
+
+    def __init__(self, models: "Sequence[PreTrainedModel]", *, pooled: Sequence[int], in_bf16: bool) -> None:
         import torch
 
-        shared = count_shared(models) if len(models) > 1 else 0
+        depth = models[0].config.num_hidden_layers
+        shared = min(count_shared(models), first_told(depth, max(pooled))) if len(models) > 1 else 0
         self._device = models[0].device
         self._in_bf16 = in_bf16
-        self._lower = lower_layers(models[0], shared) if shared else None
-        self._upper: Sequence[Any] = [upper_layers(model, shared) for model in models] if shared else models
+        self._lower = cut_layers(models[0], 0, shared) if shared else None
+        self._upper = [TopLayers(model, count, first=shared) for model, count in zip(models, pooled, strict=True)]
         on_cpu = self._device.type == "cpu"
         self.batch_tokens = CPU_BATCH_TOKENS if on_cpu else _GPU_BATCH_TOKENS
         self.threads = torch.get_num_threads() if on_cpu else 1
@@ -65,8 +69,7 @@ class TorchForward:
             taken = {"input_ids": ids}
             if self._lower is not None:
                 taken = {"inputs_embeds": self._lower(input_ids=ids, attention_mask=mask).last_hidden_state}
-            hidden = (upper(**taken, attention_mask=mask).last_hidden_state for upper in self._upper)
-            return [pool_mean(last, mask).cpu().numpy() for last in hidden]
+            return [pool_layers(upper(mask, **taken), mask).cpu().numpy() for upper in self._upper]
 
 
 def read_features(

@@ -15,7 +15,7 @@ from labeling.selection.neighbours import (
     name_copies,
     unit,
 )
-from training.heads import Head, apply_head, fit_head
+from training.heads import LinearHead, apply_head, fit_head
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -121,7 +121,7 @@ class Probe:
     """A logistic regression over the labels that had texts: ``labels`` (k,) are their numbers, in order."""
 
     labels: np.ndarray
-    head: Head
+    head: LinearHead
 
     def log_probabilities(self, features: np.ndarray, columns: int) -> np.ndarray:
         """Return (n, columns) log-probabilities; labels without texts have hardly any."""

@@ -13,24 +13,62 @@ def can_cut(model: Any) -> bool:
     return hasattr(model, "embeddings") and hasattr(getattr(model, "encoder", None), "layer")
 
 
-def lower_layers(model: Any, count: int) -> Any:
-    """Return the embeddings and the first ``count`` layers as a model that shares the weights; ``can_cut`` must hold.
+def cut_layers(model: Any, first: int, last: int) -> Any:
+    """Return the layers from ``first`` to before ``last`` as a model that shares the weights; ``can_cut`` must hold.
 
-    ``model`` itself stays as it is, so its parts may run in several threads.
+    From the bottom they have the embeddings below them; from higher up they take ``inputs_embeds``, what the layers
+    below gave. ``model`` itself stays as it is, so its parts may run in several threads.
     """
     part = _view(model)
     part.encoder = _view(model.encoder)
-    part.encoder.layer = model.encoder.layer[:count]
+    part.encoder.layer = model.encoder.layer[first:last]
+    if first:
+        part.embeddings = _pass_on()
     return part
 
 
-def upper_layers(model: Any, first: int) -> Any:
-    """Return the layers from ``first`` on, likewise; they take ``inputs_embeds``, what ``lower_layers`` gave."""
-    part = _view(model)
-    part.encoder = _view(model.encoder)
-    part.encoder.layer = model.encoder.layer[first:]
-    part.embeddings = _pass_on()
-    return part
+class TopLayers:
+    """A model of which the last ``count`` layers tell what they say; it runs from layer ``first`` on.
+
+    Each of those layers is one of the ``parts``: what transformers itself records of a layer's output is recorded twice
+    where two models share it. ``parts`` are they, from below.
+
+    Args:
+        model: where ``first`` is not 0, ``can_cut`` must hold.
+        count: how many layers, from 1 to all that it has.
+        first: at most ``first_told``.
+    """
+
+    def __init__(self, model: Any, count: int, *, first: int = 0) -> None:
+        self.count = count
+        depth = model.config.num_hidden_layers
+        self._records = count > 1 and not can_cut(model)
+        if self._records or count == 1:
+            self.parts = [cut_layers(model, first, depth) if first else model]
+        else:
+            low = first_told(depth, count)
+            self.parts = [cut_layers(model, first, low), *(cut_layers(model, at, at + 1) for at in range(low, depth))]
+
+    def __call__(self, mask: "torch.Tensor", **taken: "torch.Tensor") -> "list[torch.Tensor]":
+        """Return hidden states (n, tokens, d), the last layer's last.
+
+        Args:
+            mask: 1 for a token, 0 for padding, (n, tokens).
+            taken: ``input_ids``, or ``inputs_embeds`` where it does not run from the bottom.
+        """
+        if self._records:
+            output = self.parts[0](**taken, attention_mask=mask, output_hidden_states=True)
+            return [*output.hidden_states[-self.count : -1], output.last_hidden_state]
+        states: list[torch.Tensor] = []
+        for part in self.parts:
+            states.append(part(**taken, attention_mask=mask).last_hidden_state)
+            taken = {"inputs_embeds": states[-1]}
+        return states
+
+
+def first_told(depth: int, count: int) -> int:
+    """Return how many of ``depth`` layers lie below the last ``count`` outputs; no more may be cut off."""
+    return depth - count + 1
 
 
 def count_shared(models: Sequence[Any]) -> int:

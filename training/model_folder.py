@@ -3,7 +3,7 @@
 ::
 
     adapter/              as PEFT saves it; ``PeftModel.from_pretrained`` loads it
-    head.safetensors      weight (labels, dimension) and bias (labels,), float32
+    head.safetensors      the arrays of its head (training.heads, training.quadratic)
     tokenizer/            as transformers saves it
     novelty.safetensors   training.novelty's arrays, where the model has them
     training_set.json     what it learnt from: id, task and rows, without a text; where it was saved with its set
@@ -15,7 +15,6 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +27,7 @@ from labeling.errors import ModelError
 from labeling.tables import TRAINING_SETS
 from training.encoder import Encoder, EncoderSpec
 from training.first_reader import FirstReader
+from training.heads import Head, head_arrays, head_of, head_shape
 from training.novelty import Novelty
 from training.recipe import Precision
 
@@ -53,10 +53,10 @@ _MANIFEST_COLUMNS: Final = ("interaction_id", "label", "weight", "text_digest", 
 class ModelDescription(Config):
     """What a saved model is and where it comes from.
 
-    ``labels`` are in the order of the head's rows. Logits are divided by ``temperature`` (> 0) before the softmax.
-    ``encoder_digest`` is ``Encoder.digest`` of the encoder that the adapter was trained on. ``precision`` is what the
-    model answers in, and what its temperature was fitted in. ``files`` are the SHA-256 of the parts that not every
-    model has, by their path in the folder; older folders name none.
+    ``labels`` are in the order of the head's rows. The last ``pooled_layers`` make its features. Logits are divided by
+    ``temperature`` (> 0) before the softmax. ``encoder_digest`` is ``Encoder.digest`` of the encoder that the adapter
+    was trained on. ``precision`` is what the model answers in, and what its temperature was fitted in. ``files`` are
+    the SHA-256 of the parts that not every model has, by their path in the folder; older folders name none.
     """
 
     schema_version: int = Field(default=1, ge=1, le=1)
@@ -67,6 +67,7 @@ class ModelDescription(Config):
     training_set_id: str
     encoder: EncoderSpec
     encoder_digest: str
+    pooled_layers: int = Field(default=1, ge=1)
     precision: Precision = "fp32"
     files: dict[str, str] = Field(default_factory=dict)
 
@@ -75,7 +76,7 @@ def save_model(
     folder: Path,
     *,
     adapter: "PeftModel",
-    head: tuple[np.ndarray, np.ndarray],
+    head: Head,
     tokenizer: Any,
     model: ModelDescription,
     novelty: Novelty | None = None,
@@ -86,7 +87,7 @@ def save_model(
     Args:
         folder: where to.
         adapter: the encoder with its adapter, as trained, not merged.
-        head: weight (labels, dimension) and bias (labels,).
+        head: of as many labels as the model has.
         tokenizer: the encoder's.
         model: what it is.
         novelty: its novelty statistics; without, it says nothing of novelty.
@@ -97,7 +98,6 @@ def save_model(
     """
     from safetensors.numpy import save_file
 
-    weight, bias = (np.ascontiguousarray(part, dtype=np.float32) for part in head)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in (DESCRIPTION, NOVELTY, MANIFEST, FIRST_READER):
@@ -108,7 +108,7 @@ def save_model(
         _put_in_order(folder / ADAPTER / "adapter_config.json")
         (folder / ADAPTER / "README.md").unlink(missing_ok=True)  # PEFT's blank form, with a path of this machine in it
         tokenizer.save_pretrained(str(folder / TOKENIZER))
-        save_file({"weight": weight, "bias": bias}, folder / HEAD)
+        save_file({name: np.ascontiguousarray(part) for name, part in head_arrays(head).items()}, folder / HEAD)
         if novelty:
             save_file(novelty.arrays(), folder / NOVELTY)
         if training_set:
@@ -196,8 +196,8 @@ def load_description(folder: Path) -> ModelDescription:
         ) from error
 
 
-def load_head(folder: Path, model: ModelDescription, dimension: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return weight (labels, dimension) and bias (labels,), float32.
+def load_head(folder: Path, model: ModelDescription, dimension: int) -> Head:
+    """Return the model's head, over features of ``model.pooled_layers * dimension`` numbers.
 
     Raises:
         ModelError: the head is missing, damaged or does not fit its labels.
@@ -206,16 +206,15 @@ def load_head(folder: Path, model: ModelDescription, dimension: int) -> tuple[np
     from safetensors.numpy import load_file
 
     try:
-        stored: Mapping[str, np.ndarray] = load_file(folder / HEAD)
-        weight, bias = stored["weight"], stored["bias"]
+        head = head_of(load_file(folder / HEAD))
     except (OSError, SafetensorError, KeyError) as error:
         raise ModelError(f"{HEAD} in {folder} is missing or damaged ({type(error).__name__}): train again") from error
-    if weight.shape != (len(model.labels), dimension) or bias.shape != (len(model.labels),):
+    needed = (len(model.labels), model.pooled_layers * dimension)
+    if (found := head_shape(head)) != needed:
         raise ModelError(
-            f"{HEAD} in {folder} needs {len(model.labels)} labels by {dimension} features, "
-            f"found {weight.shape}: train again"
+            f"{HEAD} in {folder} needs {needed[0]} labels by {needed[1]} features, found {found}: train again"
         )
-    return weight, bias
+    return head
 
 
 def load_adapter(folder: Path) -> "dict[str, torch.Tensor]":

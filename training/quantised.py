@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from labeling.errors import ModelError
-from training.encoder import pool_mean
+from training.encoder import pool_layers
 from training.forward import CPU_BATCH_TOKENS
-from training.layers import can_cut, lower_layers, upper_layers
-from training.model_folder import ADAPTER, QUANTISED, ModelDescription, check_file
+from training.layers import TopLayers, can_cut, cut_layers, first_told
+from training.model_folder import ADAPTER, QUANTISED, ModelDescription, check_file, load_description
 
 if TYPE_CHECKING:
     import torch
@@ -84,16 +84,19 @@ def quantise(folder: Path, model: Any) -> list[str]:
     """
     _need("onnx", "onnxruntime")
     model.set_attn_implementation("eager")
-    first = _first_adapted(folder) if can_cut(model) else 0
+    pooled = load_description(folder).pooled_layers
+    first = min(_first_adapted(folder), first_told(model.config.num_hidden_layers, pooled)) if can_cut(model) else 0
     (folder / UPPER).parent.mkdir(exist_ok=True)
     ids = np.array([[1, 2, 3], [1, 2, 0]])
     try:
         if not first:
-            _export(folder / UPPER, model, "input_ids", ids, pools=True)
+            _export(folder / UPPER, TopLayers(model, pooled), "input_ids", ids, is_pooled=True)
             return [UPPER]
         hidden = np.zeros((*ids.shape, model.config.hidden_size), dtype=np.float32)
-        _export(folder / LOWER, lower_layers(model, first), "input_ids", ids, pools=False)
-        _export(folder / UPPER, upper_layers(model, first), "inputs_embeds", hidden, pools=True)
+        lower = TopLayers(cut_layers(model, 0, first), 1)
+        _export(folder / LOWER, lower, "input_ids", ids, is_pooled=False)
+        upper = TopLayers(model, pooled, first=first)
+        _export(folder / UPPER, upper, "inputs_embeds", hidden, is_pooled=True)
     except (RuntimeError, ValueError, TypeError) as error:  # what torch's tracer and the quantiser raise
         raise ModelError(
             f"an encoder in int8 needs one that torch.onnx can export, found that it cannot ({type(error).__name__}): "
@@ -120,7 +123,7 @@ def load_quantised(folder: Path, about: ModelDescription) -> QuantisedEncoder:
     )
 
 
-def _export(path: Path, part: Any, takes: str, taken: np.ndarray, *, pools: bool) -> None:
+def _export(path: Path, part: TopLayers, takes: str, taken: np.ndarray, *, is_pooled: bool) -> None:
     """Write ``part`` of an encoder in int8: what it takes and the mask in, features or hidden states out."""
     import torch
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -129,11 +132,11 @@ def _export(path: Path, part: Any, takes: str, taken: np.ndarray, *, pools: bool
     class Part(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.part = part
+            self.parts = torch.nn.ModuleList(part.parts)
 
         def forward(self, taken: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-            hidden = self.part(**{takes: taken}, attention_mask=mask).last_hidden_state
-            return pool_mean(hidden, mask) if pools else hidden
+            states = part(mask, **{takes: taken})
+            return pool_layers(states, mask) if is_pooled else states[-1]
 
     mask = np.array([[1, 1, 1], [1, 1, 0]])
     texts = {0: "texts", 1: "tokens"}
@@ -148,7 +151,7 @@ def _export(path: Path, part: Any, takes: str, taken: np.ndarray, *, pools: bool
             opset_version=_OPSET,
             input_names=["taken", "mask"],
             output_names=["made"],
-            dynamic_axes={"taken": texts, "mask": texts, "made": {0: "texts"} if pools else texts},
+            dynamic_axes={"taken": texts, "mask": texts, "made": {0: "texts"} if is_pooled else texts},
         )
         ready = Path(work) / "ready.onnx"
         quant_pre_process(plain, ready, skip_optimization=True, skip_symbolic_shape=True)

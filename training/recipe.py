@@ -1,8 +1,8 @@
 """A recipe: everything that decides how a model is trained, but the data."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from labeling.config import Config
 from training.encoder import EncoderSpec
@@ -10,16 +10,32 @@ from training.encoder import EncoderSpec
 Precision = Literal["fp32", "bf16", "int8"]
 
 
-class HeadRecipe(Config):
-    """The logistic regression that training starts from and ends with.
+class LogisticRecipe(Config):
+    """A logistic regression, which training starts from and ends with.
 
     ``inverse_penalties`` are scikit-learn's C, the larger the freer the fit; the one that does best on rows held out
     is taken: on dev, or where dev is too small in ``folds`` parts of the training rows.
     """
 
+    kind: Literal["logistic"]
     inverse_penalties: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
     folds: int = Field(ge=2, le=20)
     max_iterations: int = Field(ge=1, le=10_000)
+
+
+class QuadraticRecipe(Config):
+    """A regression on the features and their products in pairs (training.quadratic): where an encoder knows its field.
+
+    ``directions`` of the features are kept, those in which they differ most; the size of the head grows with their
+    square. ``penalty`` is the ridge's, beside a text's likeness to itself of 1: the larger, the smoother.
+    """
+
+    kind: Literal["quadratic"]
+    directions: int = Field(ge=2, le=1024)
+    penalty: float = Field(gt=0)
+
+
+HeadRecipe = Annotated[LogisticRecipe | QuadraticRecipe, Field(discriminator="kind")]
 
 
 class LoraRecipe(Config):
@@ -40,12 +56,12 @@ class WarmRecipe(Config):
     """A retrain that goes on from the champion's weights, where no more than ``most_new`` of the labels are new to it.
 
     Each of ``epochs`` goes through the labels that the champion does not know and ``replay`` times as many that it
-    does. Of ``cold_every`` trainings of a task one is from scratch, to show what the others may have lost; 1 makes
-    every one of them so.
+    does; a quadratic head is then fitted anew, and needs none. Of ``cold_every`` trainings of a task one is from
+    scratch, to show what the others may have lost; 1 makes every one of them so.
     """
 
     most_new: float = Field(ge=0, le=1)
-    epochs: int = Field(ge=1, le=100)
+    epochs: int = Field(ge=0, le=100)
     replay: float = Field(ge=0)
     learning_rate: float = Field(gt=0)
     cold_every: int = Field(ge=1)
@@ -54,6 +70,8 @@ class WarmRecipe(Config):
 class Recipe(Config):
     """How to train.
 
+    ``pooled_layers``: what the last so many layers say of a text, each averaged over its tokens, is side by side its
+    feature.
     ``epochs`` at most, fewer once dev has not improved for ``patience``; ``fixed_epochs`` where dev has fewer than
     ``min_dev`` rows, too few to choose by. ``refit``: once the number of epochs is chosen, train on dev too.
     ``precision`` "auto" is bf16 where the processor multiplies it natively. ``answers_in`` is what the trained model
@@ -62,8 +80,9 @@ class Recipe(Config):
     as fast again or more, and tells no novelty of what it answers.
     """
 
-    schema_version: int = Field(ge=1, le=1)
+    schema_version: int = Field(ge=2, le=2)
     encoder: EncoderSpec
+    pooled_layers: int = Field(ge=1, le=48)
     head: HeadRecipe
     lora: LoraRecipe
     warm: WarmRecipe
@@ -84,6 +103,12 @@ class Recipe(Config):
     seed: int = Field(ge=0, lt=2**32)
     answers_in: Precision = "fp32"
     first_reader: bool = False
+
+    @model_validator(mode="after")
+    def _learns_what_is_new(self) -> Self:
+        if self.head.kind == "logistic" and not self.warm.epochs:
+            raise ValueError("a logistic head learns by epochs, found warm.epochs 0: set it to 1 or more")
+        return self
 
     def parameters(self) -> dict[str, Any]:
         """Return every setting, flat, its sections joined by a dot: what a run records."""

@@ -13,7 +13,7 @@ from training.batches import Progress, tokenize
 from training.encoder import load_encoder
 from training.first_reader import FirstReader
 from training.forward import Forward, TorchForward, read_features
-from training.heads import Head, apply_head
+from training.heads import Head, apply_head, head_shape
 from training.model_folder import (
     TOKENIZER,
     ModelDescription,
@@ -122,7 +122,7 @@ class Scorer:
         parts: Any = {"novelty": load_novelty(folder, about), "first_reader": load_first_reader(folder, about)}
         if about.precision == "int8":
             quantised = load_quantised(folder, about)
-            head = load_head(folder, about, quantised.dimension)
+            head = load_head(folder, about, quantised.dimension // about.pooled_layers)
             return cls(quantised, tokenizer, head, about, **parts)
         encoder = load_encoder(about.encoder, device=device)
         if encoder.digest != about.encoder_digest:
@@ -227,8 +227,8 @@ class _Together:
 
     def __init__(self, scorers: Sequence[Scorer]) -> None:
         self._about, self._tokenizer = scorers[0].about, scorers[0].tokenizer
-        self._widths = [scorer.head[0].shape[1] for scorer in scorers]
-        self._forward = _join_encoders([scorer.encoder for scorer in scorers], self._about)
+        self._widths = [head_shape(scorer.head)[1] for scorer in scorers]
+        self._forward = _join_encoders(scorers)
 
     def read(self, texts: Sequence[str], on_rows: Callable[[int], None]) -> list[np.ndarray]:
         """Return of each scorer the features of ``texts``, (n, dimension); ``on_rows`` hears of each batch's rows."""
@@ -236,13 +236,16 @@ class _Together:
         return read_features(self._forward, tokens, self._widths, on_rows)
 
 
-def _join_encoders(encoders: "Sequence[PreTrainedModel | QuantisedEncoder]", about: ModelDescription) -> Forward:
+def _join_encoders(scorers: Sequence[Scorer]) -> Forward:
+    encoders = [scorer.encoder for scorer in scorers]
     quantised = [encoder for encoder in encoders if isinstance(encoder, QuantisedEncoder)]
     if quantised:
         return QuantisedForward(quantised)
     models: list[Any] = list(encoders)
-    wanted = "auto" if about.precision == "bf16" else "fp32"  # where bf16 is no faster, fp32 says the same
-    return TorchForward(models, in_bf16=uses_bf16(wanted, models[0].device.type))
+    precision = scorers[0].about.precision
+    wanted = "auto" if precision == "bf16" else "fp32"  # where bf16 is no faster, fp32 says the same
+    pooled = [scorer.about.pooled_layers for scorer in scorers]
+    return TorchForward(models, pooled=pooled, in_bf16=uses_bf16(wanted, models[0].device.type))
 
 
 def _put_together(first: np.ndarray, sure: np.ndarray, rows: np.ndarray, scores: Scores) -> Scores:

@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from training.encoder import EncoderSpec, load_encoder
+from training.features import embed_texts
+from training.heads import Head
 from training.model_folder import ModelDescription, save_model
 from training.novelty import Novelty
+from training.quadratic import fit_quadratic
 from training.training_set import TrainingSet
 
 TEXTS = (
@@ -27,7 +30,9 @@ def saved_model(
     layers: tuple[int, ...] | None = None,
     novelty: Novelty | None = None,
     training_set: TrainingSet | None = None,
+    is_quadratic: bool = False,
 ) -> Path:
+    """Save a small model that knows two labels; a quadratic one pools three layers."""
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -42,7 +47,13 @@ def saved_model(
         )
         adapter = get_peft_model(encoder.model, lora)
     rng = np.random.default_rng(0)
-    head = rng.normal(size=(2, encoder.dimension)) * 20, np.array([0.5, -0.5])
+    pooled = 3 if is_quadratic else 1
+    head: Head = rng.normal(size=(2, encoder.dimension)) * 20, np.array([0.5, -0.5])
+    if is_quadratic:
+        known = [*MESSAGES["delivery"], *MESSAGES["refund"]]
+        features = embed_texts(encoder, known, pooled_layers=pooled)
+        targets = np.repeat([0, 1], [len(MESSAGES["delivery"]), len(MESSAGES["refund"])])
+        head = fit_quadratic(features, targets, np.ones(len(known)), directions=8, penalty=0.1)
     about = ModelDescription(
         task="topic",
         labels=("delivery", "refund"),
@@ -51,6 +62,7 @@ def saved_model(
         training_set_id="set-1",
         encoder=encoder.spec,
         encoder_digest=encoder.digest,
+        pooled_layers=pooled,
     )
     save_model(
         folder,

@@ -39,10 +39,10 @@ def test_a_small_set_does_not_lose_to_the_logistic_regression(encoder):
         embed_texts(encoder, train["text"].to_list()),
         targets,
         np.ones(train.height),
-        inverse_penalty=trained.inverse_penalty,
-        max_iterations=RECIPE.head.max_iterations,
+        inverse_penalty=30,
+        max_iterations=200,
     )
     reference = (apply_head(embed_texts(encoder, test["text"].to_list()), start).argmax(axis=1) == truth).mean()
-    print(f"accuracy {accuracy:.3f}, logistic regression {reference:.3f}, penalty {trained.inverse_penalty}")
+    print(f"accuracy {accuracy:.3f}, logistic regression {reference:.3f}")
     assert reference > 0.7
     assert accuracy >= reference - 0.02

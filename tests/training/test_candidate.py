@@ -10,9 +10,10 @@ from labeling.errors import EncoderError, TrainingError
 from labeling.tables import LABELS
 from labeling.taxonomy import Label, Task
 from tests.training.parts import MESSAGES
-from training.candidate import PARITY_TOLERANCE, train_candidate
+from training.candidate import PARITY_TOLERANCE, Champion, train_candidate, would_start_warm
 from training.model_folder import load_manifest
-from training.recipe import Recipe
+from training.quadratic import QuadraticHead
+from training.recipe import QuadraticRecipe, Recipe
 from training.scoring import Scorer
 from training.training_set import freeze_training_set
 
@@ -30,6 +31,37 @@ def frozen(share=0.2):
         for name, _, label in ALL
     ]
     return freeze_training_set(LABELS.frame(rows), INTERACTIONS, task=task, key=b"k", dev_share=share, now=NOW)
+
+
+def test_the_recipe_for_intents_trains_a_quadratic_head_that_goes_on_warm(tmp_path):
+    recipe = load_config(Path(__file__).parents[2] / "configs" / "recipes" / "intent.yaml", Recipe)
+    whole = frozen()
+    first = train_candidate(whole, INTERACTIONS, calibrate=NOTHING, recipe=recipe, folder=tmp_path / "first")
+    assert first.parity_gap < PARITY_TOLERANCE
+    scorer = Scorer.load(first.folder)
+    assert isinstance(scorer.head, QuadraticHead)
+    answers = scorer.score(INTERACTIONS["text"].to_list()).frame()["label"]
+    assert (answers == pl.Series([row[2] for row in ALL])).mean() > 0.95
+    known = load_manifest(first.folder, scorer.about).select("text_digest", "label").rows()
+    champion = Champion(first.folder, frozenset(known[:-3]))
+    again = train_candidate(
+        whole, INTERACTIONS, calibrate=NOTHING, recipe=recipe, folder=tmp_path / "again", champion=champion
+    )
+    assert (again.params["start"], again.chosen_epoch) == ("warm", 0)
+    after = Scorer.load(again.folder)
+    assert np.allclose(after.logits(["where is it?"]), scorer.logits(["where is it?"]), atol=0.5)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"pooled_layers": 2}, {"head": QuadraticRecipe(kind="quadratic", directions=8, penalty=0.1)}],
+    ids=["layers", "head"],
+)
+def test_another_kind_of_head_or_feature_starts_from_scratch(other, candidate):
+    champion = Champion(candidate.folder, frozenset())
+    recipe = SMOKE.model_copy(update={"warm": SMOKE.warm.model_copy(update={"most_new": 1.0})})
+    assert would_start_warm(champion, frozen(), recipe)
+    assert not would_start_warm(champion, frozen(), recipe.model_copy(update=other))
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,9 @@ from training.checkpoint import Checkpoint
 from training.encoder import EncoderSpec, load_encoder
 from training.features import embed_texts
 from training.finetune import Examples, Surroundings, WarmStart, finetune
-from training.heads import fit_head
-from training.recipe import Recipe, uses_bf16
+from training.heads import apply_head, fit_head, head_arrays
+from training.quadratic import QuadraticHead
+from training.recipe import QuadraticRecipe, Recipe, uses_bf16
 
 SMOKE = load_config(Path(__file__).parents[2] / "configs" / "recipes" / "smoke.yaml", Recipe)
 RECIPE = SMOKE.model_copy(
@@ -57,7 +58,8 @@ def change(**settings):
 def outcome(trained):
     """Return everything that training decided, as numbers."""
     weights = [weight.numpy() for weight in trained.adapted.state()]
-    return np.concatenate([part.ravel() for part in (*weights, *trained.head)])
+    head = head_arrays(trained.head).values()
+    return np.concatenate([part.ravel().astype(np.float32) for part in (*weights, *head)])
 
 
 @pytest.fixture(scope="module")
@@ -279,6 +281,67 @@ def test_every_setting_of_a_warm_start_changes_the_model(setting):
     changed = recipe.model_copy(update={"warm": recipe.warm.model_copy(update=setting)})
     one, other = (train(which, warm=start_from(earlier, known), dev=[]) for which in (recipe, changed))
     assert not np.array_equal(outcome(one), outcome(other))
+
+
+QUADRATIC = change(
+    head=QuadraticRecipe(kind="quadratic", directions=12, penalty=0.1),
+    pooled_layers=3,
+    warm=RECIPE.warm.model_copy(update={"epochs": 0}),
+)
+
+
+def test_a_quadratic_head_is_fitted_on_the_features_of_the_chosen_epoch():
+    trained = train(QUADRATIC)
+    assert isinstance(trained.head, QuadraticHead)
+    assert trained.head.centre.shape == (trained.adapted.width,) == (3 * 384,)
+    assert trained.head.directions.shape[1] == 12
+    rows = np.arange(len(TRAIN), len(ALL))
+    assert np.allclose(apply_head(trained.adapted.features(rows), trained.head), trained.dev_logits, atol=1e-3)
+    assert math.isnan(trained.inverse_penalty)
+    texts = [text for text, _ in DEV]
+    read = embed_texts(trained.adapted.encoder, texts, pooled_layers=3)
+    assert np.allclose(read, trained.adapted.features(rows), atol=1e-3)
+
+
+def test_a_quadratic_head_without_steps_is_its_start():
+    start = train(QUADRATIC.model_copy(update={"min_dev": 99, "fixed_epochs": 0}))
+    assert np.array_equal(outcome(start), outcome(train(QUADRATIC.model_copy(update={"epochs": 0}))))
+    assert [epoch.epoch for epoch in start.curves] == [0]
+
+
+@pytest.mark.parametrize("at", [2, 4])
+def test_a_killed_training_of_a_quadratic_head_goes_on_and_ends_alike(tmp_path, at):
+    recipe = QUADRATIC.model_copy(update={"epochs": 2, "refit": True, "learning_rate": 1e-2})
+    with pytest.raises(Killed):
+        train(recipe, on_progress=killer(at), checkpoint=Checkpoint(tmp_path))
+    resumed, whole = train(recipe, checkpoint=Checkpoint(tmp_path)), train(recipe)
+    assert np.allclose(outcome(resumed), outcome(whole), atol=1e-5)
+    assert np.allclose(resumed.dev_logits, whole.dev_logits, atol=1e-5)
+
+
+def test_a_warm_quadratic_head_is_fitted_on_everything():
+    recipe = QUADRATIC.model_copy(update={"min_dev": 99, "fixed_epochs": 1, "refit": True})
+    earlier = train(recipe, pairs=TRAIN[:-4], dev=[])
+    start = WarmStart(start_from(earlier, []).adapter, None, np.arange(len(TRAIN)) < len(TRAIN) - 4)
+    warm = train(recipe, warm=start, dev=[])
+    assert all(map(np.array_equal, warm.adapted.state(), earlier.adapted.state()))
+    assert (warm.trained_rows, warm.chosen_epoch) == (0, 0)
+    new = np.arange(len(TRAIN) - 4, len(TRAIN))
+    targets = [NAMES.index(label) for _, label in TRAIN[-4:]]
+    assert apply_head(warm.adapted.features(new), warm.head).argmax(axis=1).tolist() == targets
+    stepped = recipe.model_copy(update={"warm": recipe.warm.model_copy(update={"epochs": 1})})
+    moved = train(stepped, warm=start, dev=[])
+    assert moved.trained_rows == 4 + min(len(TRAIN) - 4, 5 * 4)
+    assert not all(map(np.array_equal, moved.adapted.state(), earlier.adapted.state()))
+
+
+def test_more_layers_than_there_are_cannot_be_pooled():
+    with pytest.raises(TrainingError, match="has 6 layers, pooled_layers asks for 7"):
+        train(change(pooled_layers=7))
+
+
+def test_the_layers_pooled_change_the_features():
+    assert train(change(epochs=0, pooled_layers=2)).head[0].shape == (len(NAMES), 2 * 384)
 
 
 def cramp(monkeypatch, most):

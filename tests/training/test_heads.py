@@ -4,10 +4,10 @@ import pytest
 from tests.training.parts import MESSAGES
 from training.features import embed_texts
 from training.heads import apply_head, choose_penalty, cut_folds, fit_head
-from training.recipe import HeadRecipe
+from training.recipe import LogisticRecipe
 from training.scoring import softmax
 
-RECIPE = HeadRecipe(inverse_penalties=(1.0, 30.0), folds=5, max_iterations=200)
+RECIPE = LogisticRecipe(kind="logistic", inverse_penalties=(1.0, 30.0), folds=5, max_iterations=200)
 TARGETS = np.repeat([0, 1, 2], 10)
 
 
@@ -52,7 +52,7 @@ def test_the_penalty_suits_the_rows_held_out():
     noisy[:, 0] += targets * 0.5
     shared = rng.normal(size=200)
     hidden = np.column_stack([shared + 0.1 * targets, shared])  # told apart only by a large, free weight
-    recipe = HeadRecipe(inverse_penalties=(0.001, 1.0, 10_000.0), folds=5, max_iterations=200)
+    recipe = LogisticRecipe(kind="logistic", inverse_penalties=(0.001, 1.0, 10_000.0), folds=5, max_iterations=200)
     folds = cut_folds(targets, folds=5, rng=rng)
     assert choose_penalty(noisy, targets, one, held_out=folds, recipe=recipe) < 10_000
     assert choose_penalty(hidden, targets, one, held_out=folds, recipe=recipe) == 10_000

@@ -42,6 +42,16 @@ def test_an_int8_model_runs_in_onnx_runtime_and_says_nearly_the_same(top, int8):
     assert np.corrcoef(logits.ravel(), known.ravel())[0, 1] > 0.95
 
 
+def test_an_int8_model_pools_the_layers_that_it_did(tmp_path):
+    folder = saved_model(tmp_path / "model", layers=(5,), is_quadratic=True)
+    whole = Scorer.load(folder)
+    before = whole.read(CASES)[0]
+    lower_precision(folder, "int8", texts=CASES, labels=whole.score(CASES).frame()["label"].to_list())
+    features = Scorer.load(folder).read(CASES)[0]
+    assert features.shape == before.shape == (30, 3 * 384)
+    assert (features * before).sum(axis=1).min() > 0.95
+
+
 def test_the_temperature_follows_the_answers(top, int8, said):
     folder, about, found = int8
     assert load_description(folder) == about

@@ -20,7 +20,7 @@ def test_every_recipe_loads_and_opens_with_its_command(path):
 
 
 def test_there_is_a_recipe_for_each_purpose():
-    assert [path.stem for path in FILES] == ["default", "demo", "gpu", "multilingual", "sentiment", "smoke"]
+    assert [path.stem for path in FILES] == ["default", "demo", "gpu", "intent", "multilingual", "sentiment", "smoke"]
 
 
 def test_parameters_are_flat():

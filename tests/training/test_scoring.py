@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.training.parts import TEXTS, saved_model
 from training.encoder import EncoderSpec, load_encoder, pool_mean
+from training.features import embed_texts
 from training.novelty import fit_novelty
 from training.scoring import JointScorer, Scorer, Scores, cut_chunks, softmax
 
@@ -84,6 +87,32 @@ def test_models_that_share_layers_say_together_what_each_says_alone(scorer, uppe
         assert np.array_equal(together[name].probabilities, alone.score(TEXTS).probabilities), name
     pair = JointScorer({"upper": upper, "top": top}).score(TEXTS)
     assert np.array_equal(pair["top"].probabilities, top.score(TEXTS).probabilities)
+
+
+@pytest.fixture(scope="module")
+def quadratic(tmp_path_factory):
+    """A model with a quadratic head on the last three layers, of which it adapts the top one."""
+    folder = tmp_path_factory.mktemp("quadratic") / "model"
+    return Scorer.load(saved_model(folder, layers=(5,), is_quadratic=True))
+
+
+def test_a_quadratic_head_reads_the_layers_that_it_pools(quadratic):
+    features, logits = quadratic.read(TEXTS)
+    assert features.shape == (len(TEXTS), 3 * 384)
+    assert np.allclose(features, embed_texts(_adapted(quadratic), TEXTS, pooled_layers=3), atol=1e-5)
+    assert np.array_equal(logits, quadratic.head.logits(features))
+
+
+def _adapted(scorer):
+    return replace(load_encoder(EncoderSpec()), model=scorer.encoder)
+
+
+def test_models_that_pool_other_layers_say_together_what_each_says_alone(quadratic, upper, top):
+    together = JointScorer({"quadratic": quadratic, "upper": upper, "top": top}).score(TEXTS)
+    for name, alone in (("quadratic", quadratic), ("upper", upper), ("top", top)):
+        assert np.allclose(together[name].probabilities, alone.score(TEXTS).probabilities, atol=1e-6), name
+    same = JointScorer({"one": quadratic, "other": quadratic}).score(TEXTS)
+    assert np.allclose(same["other"].probabilities, quadratic.score(TEXTS).probabilities, atol=1e-6)
 
 
 def test_shared_layers_run_once(upper, top):
