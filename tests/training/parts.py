@@ -27,11 +27,12 @@ def saved_model(
     layers: tuple[int, ...] | None = None,
     novelty: Novelty | None = None,
     training_set: TrainingSet | None = None,
+    encoder_spec: EncoderSpec | None = None,
 ) -> Path:
     import torch
     from peft import LoraConfig, get_peft_model
 
-    encoder = load_encoder(EncoderSpec())
+    encoder = load_encoder(encoder_spec or EncoderSpec())
     with torch.random.fork_rng():
         torch.manual_seed(0)
         lora = LoraConfig(
