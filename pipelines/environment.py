@@ -9,12 +9,14 @@ SETTINGS: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_WAIT_POLICY": "PASSIVE",
+    "OPENBLAS_THREAD_TIMEOUT": "4",
 }
-"""OpenMP's threads spin while they wait. Where another program has the cores too, that made small matrix products three
-to nine times slower; sleeping instead costs next to nothing on an idle machine."""
+"""The threads of OpenMP and of OpenBLAS spin while they wait: OpenBLAS's for 2**26 ticks, now for 2**4. Where another
+program has the cores too, spinning made small matrix products three to nine times slower and a logistic regression
+fifteen times; sleeping instead costs next to nothing on an idle machine."""
 
 
 def prepare_environment() -> None:
-    """Set what is not set yet; to be called before torch is imported."""
+    """Set what is not set yet; to be called before numpy and torch are imported."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)

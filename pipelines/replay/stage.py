@@ -29,18 +29,19 @@ def make_stage(home: Home, *, seed: int, changes: Mapping[str, Mapping[str, Any]
     Args:
         home: where; held by this process.
         seed: the replay's.
-        changes: file name to the keys that differ from the packaged configs, nested as in the file. A file whose keys
-            all stand here is taken from here alone.
+        changes: file name (a recipe's as ``recipes/NAME.yaml``) to the keys that differ from the packaged configs,
+            nested as in the file. A file whose keys all stand here is taken from here alone.
 
     Raises:
         ConfigError: the result does not load.
     """
     draft = home.path / "configs.new"
     shutil.rmtree(draft, ignore_errors=True)
-    shutil.copytree(configs_folder() / "recipes", draft / "recipes")
+    (draft / "recipes").mkdir(parents=True)
+    recipes = sorted(f"recipes/{path.name}" for path in (configs_folder() / "recipes").glob("*.yaml"))
     token, hashed = make_token(REVIEWER)
     reviewers = {"people": [{"name": REVIEWER, "role": "reviewer", "token": hashed}]}
-    for name in ("settings.yaml", *CONFIG_FILES):
+    for name in ("settings.yaml", *CONFIG_FILES, *recipes):
         source = configs_folder() / ("local.yaml" if name == "settings.yaml" else name)
         mine = reviewers if name == REVIEWERS else changes.get(name)
         if not mine:

@@ -9,6 +9,7 @@ from assets.resources import Loop
 from labeling import tables as t
 from labeling.home import Home
 from pipelines.replay.stage import make_stage
+from tests.small_encoder import small_recipes
 
 NOW = datetime(2026, 3, 9, 9, tzinfo=UTC)
 
@@ -19,7 +20,7 @@ class StockedHome:
     def __init__(self, folder, give_mlflow):
         self.home = Home(folder)
         give_mlflow(self.home)
-        make_stage(self.home, seed=1, changes={})
+        make_stage(self.home, seed=1, changes=small_recipes())
         self.tables = self.home.tables
         self.loop = Loop(home=str(folder), now_is=NOW.isoformat(), desk="fake")
         self.instance = dg.DagsterInstance.ephemeral()

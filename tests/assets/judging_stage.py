@@ -11,6 +11,7 @@ from labeling import tables as t
 from serving.handoff import HandoffConfig, HandoffPolicy, Threshold
 from serving.release import Release, build_release
 from tests.assets.conftest import NOW, StockedHome
+from tests.small_encoder import small_encoder
 from tests.training.parts import MESSAGES, saved_model
 from tests.training.registry.stage import PEOPLE, decide, write_case
 from training.registry.decisions import apply_decision, name_challenger
@@ -30,7 +31,8 @@ _MLMODEL = """flavors:
 
 def build_pair(folder: Path) -> tuple[Path, Path]:
     """Return the folders of two releases of the task ``topic``: the second answers the contrary of the first."""
-    one, contrary = saved_model(folder / "one"), shutil.copytree(folder / "one", folder / "contrary")
+    one = saved_model(folder / "one", encoder_spec=small_encoder())
+    contrary = shutil.copytree(folder / "one", folder / "contrary")
     about = json.loads((contrary / "model.json").read_text())
     (contrary / "model.json").write_text(json.dumps(about | {"labels": about["labels"][::-1]}))
     config = HandoffConfig(schema_version=1, promised_error_share=0.2, confidence=0.9, min_cases=30)

@@ -18,6 +18,7 @@ from serving.handoff import HandoffConfig, HandoffPolicy, Threshold
 from serving.release import Release, build_release
 from tests.assets.conftest import NOW, StockedHome
 from tests.assets.judging_stage import TEXTS, JudgedHome
+from tests.small_encoder import small_encoder
 from tests.training.parts import saved_model
 
 BEFORE = ("delivery", "refund", "no_signal", "slow_data", "greeting")
@@ -137,7 +138,8 @@ def test_config_check_counts_what_a_migration_changes_and_says_what_comes_next(l
 def folders(tmp_path_factory) -> tuple[Path, Path]:
     """The releases of one model as the labels were before, and of the same as they are after the migration."""
     folder = tmp_path_factory.mktemp("models")
-    older, newer = saved_model(folder / "older"), shutil.copytree(folder / "older", folder / "newer")
+    older = saved_model(folder / "older", encoder_spec=small_encoder())
+    newer = shutil.copytree(folder / "older", folder / "newer")
     about = json.loads((newer / "model.json").read_text())
     (newer / "model.json").write_text(json.dumps(about | {"labels": ["parcel", "refund"]}))
     config = HandoffConfig(schema_version=1, promised_error_share=0.2, confidence=0.9, min_cases=30)

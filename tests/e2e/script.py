@@ -10,6 +10,7 @@ from pipelines.replay.demo import demo_script
 from pipelines.replay.feed import FeedRates, play_feed
 from pipelines.replay.showing import show_replay
 from pipelines.terminal import resumable
+from tests.small_encoder import small_recipes
 
 RATES = {desk: FeedRates(weeks=weeks, history=520, weekly=60) for desk, weeks in (("label_studio", 2), ("fake", 1))}
 """One week has every phase: at the fake desk, where plays are stopped again and again, a second would show no more."""
@@ -24,11 +25,12 @@ CHANGES = {
 def small_script(desk: str, seed: int = 3):
     """Return a demo of two short weeks; of one, at the fake desk."""
     rates = RATES[desk]
+    small = small_recipes() if desk == "fake" else {}
     return dataclasses.replace(
         demo_script(seed=seed, desk=desk),
         weeks=rates.weeks,
         seed_labels=150,
-        changes=CHANGES,
+        changes=CHANGES | small,
         feed=lambda start: play_feed(seed, start, rates=rates),
     )
 

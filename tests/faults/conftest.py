@@ -39,7 +39,7 @@ def stopped(played: Played, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         ways = _SIGNALS if no_small_disk else (*_SIGNALS, How.FULL_DISK)
         if not no_small_disk:
             with filled_disk(home):
-                never_began = play(home, log=tmp_path_factory.mktemp("logs"))
+                never_began = play(home, log=tmp_path_factory.mktemp("logs"), forked=True)
         stops = draw_stops(list(played.seconds), ways, np.random.default_rng(_SEED))
         ends = [play_until(home, stop, played.seconds, log=tmp_path_factory.mktemp("logs")) for stop in stops]
         with Play(home, log=tmp_path_factory.mktemp("logs"), forked=True) as running:

@@ -68,13 +68,22 @@ def play_until(home: Path, stop: Stop, seconds: Mapping[str, float], *, log: Pat
     before = set(steps[: steps.index(stop.step)])
     with Play(home, log=log, forked=True) as running:
         running.wait_until(lambda: running.holds_home and before <= steps_done(home).keys())
-        until = time.monotonic() + stop.share * seconds.get(stop.step, _REPORT_SECONDS)
+        takes = seconds.get(stop.step, _REPORT_SECONDS) * _pace(steps_done(home), seconds)
+        until = time.monotonic() + stop.share * takes
         running.wait_until(lambda: time.monotonic() >= until or stop.step in steps_done(home))
         fell = stop.step not in steps_done(home) and not running.is_over
         if isinstance(stop.how.value, signal.Signals):
             return Stopped(stop, fell, running.stop(stop.how.value))
         with filled_disk(home):
             return Stopped(stop, fell, running.wait())
+
+
+def _pace(done: Mapping[str, float], undisturbed: Mapping[str, float]) -> float:
+    """Return which part of the undisturbed seconds the steps took that are done, 1 at most: others may use the cores.
+
+    The other play ran at another time; where the machine was busier then, its seconds are too long to stop in a step.
+    """
+    return min(1.0, sum(done.values()) / sum(undisturbed[step] for step in done)) if done else 1.0
 
 
 @contextmanager

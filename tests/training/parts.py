@@ -31,12 +31,13 @@ def saved_model(
     novelty: Novelty | None = None,
     training_set: TrainingSet | None = None,
     is_quadratic: bool = False,
+    encoder_spec: EncoderSpec | None = None,
 ) -> Path:
     """Save a small model that knows two labels; a quadratic one pools three layers."""
     import torch
     from peft import LoraConfig, get_peft_model
 
-    encoder = load_encoder(EncoderSpec())
+    encoder = load_encoder(encoder_spec or EncoderSpec())
     with torch.random.fork_rng():
         torch.manual_seed(0)
         lora = LoraConfig(

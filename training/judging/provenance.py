@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def find_code(checkout: Path | None = None) -> Code:
     return Code(version=named, commit=said.stdout.strip() or None)
 
 
+@cache
 def list_packages() -> tuple[str, ...]:
-    """Return every installed package as ``name==version``, sorted."""
+    """Return every installed package as ``name==version``, sorted; read once, as they were when first asked for."""
     return tuple(sorted({f"{one.name}=={one.version}" for one in distributions() if one.name}, key=str.lower))

@@ -35,6 +35,13 @@ def test_changes_are_merged_into_the_packaged_settings(home, tmp_path):
     assert load_settings(home.configs).selection.budget == 7
 
 
+def test_a_recipe_is_changed_like_any_other_file(home):
+    make_stage(home, seed=1, changes={"recipes/smoke.yaml": {"encoder": {"name": "elsewhere"}}})
+    recipes = load_settings(home.configs).recipes
+    assert [name for name, recipe in recipes.items() if recipe.encoder.name == "elsewhere"] == ["smoke"]
+    assert recipes["smoke"].encoder.max_tokens == 64
+
+
 def test_the_key_follows_from_the_seed_and_is_for_its_owner_only(home, tmp_path):
     other = Home(tmp_path / "other")
     other.path.mkdir()
