@@ -45,11 +45,11 @@ class ActivationCache:
         """Return the name of each text, as tables and manifests have it."""
         return [digest_text(self._key, text) for text in texts]
 
-    def find(self, encoder_digest: str, layers: int, digests: Collection[str]) -> dict[str, "torch.Tensor"]:
+    def find(self, encoder: str, layers: int, digests: Collection[str]) -> dict[str, "torch.Tensor"]:
         """Return the hidden states (tokens, d) of those texts that are kept, by digest.
 
         Args:
-            encoder_digest: ``Encoder.digest``.
+            encoder: its digest and what it ran in.
             layers: how many layers, from the bottom, the states come out of.
             digests: of ``digests``.
         """
@@ -57,7 +57,7 @@ class ActivationCache:
 
         wanted = set(digests)
         found: dict[str, torch.Tensor] = {}
-        for shard, names in _shards(self._place(encoder_digest, layers)):
+        for shard, names in _shards(self._place(encoder, layers)):
             rows = [row for row, name in enumerate(names) if name in wanted and name not in found]
             if not rows or not _is_whole(shard):
                 continue
@@ -67,22 +67,22 @@ class ActivationCache:
             _touch(shard)
         return found
 
-    def keep(self, encoder_digest: str, layers: int, states: Mapping[str, "torch.Tensor"]) -> None:
+    def keep(self, encoder: str, layers: int, states: Mapping[str, "torch.Tensor"]) -> None:
         """Keep hidden states, each (tokens, d) float16, by digest; a full disk keeps nothing and is no error.
 
         Args:
-            encoder_digest: ``Encoder.digest``.
+            encoder: as in ``find``.
             layers: as in ``find``.
             states: of texts that ``find`` did not return.
         """
         from safetensors import SafetensorError
 
-        place = self._place(encoder_digest, layers)
+        place = self._place(encoder, layers)
         try:
             if states:
                 place.mkdir(parents=True, exist_ok=True)
                 _write(place, states)
-                self._join(place, encoder_digest, layers)
+                self._join(place, encoder, layers)
             self._evict()
         except (OSError, SafetensorError):
             return  # a cache that cannot be written costs time, never a result
@@ -95,19 +95,19 @@ class ActivationCache:
             shard.unlink(missing_ok=True)
         return len(held)
 
-    def _place(self, encoder_digest: str, layers: int) -> Path:
-        return self._folder / digest({"schema": _SCHEMA, "encoder": encoder_digest, "layers": layers})[:32]
+    def _place(self, encoder: str, layers: int) -> Path:
+        return self._folder / digest({"schema": _SCHEMA, "encoder": encoder, "layers": layers})[:32]
 
     def _places(self) -> list[Path]:
         return sorted(place for place in self._folder.glob("*") if place.is_dir())
 
-    def _join(self, place: Path, encoder_digest: str, layers: int) -> None:
+    def _join(self, place: Path, encoder: str, layers: int) -> None:
         """Write the shards but the largest as one, where there are too many."""
         shards = sorted(_shards(place), key=lambda shard: len(shard[1]))
         if len(shards) <= _MOST_SHARDS:
             return
         small = shards[:-1]
-        states = self.find(encoder_digest, layers, {name for _, names in small for name in names})
+        states = self.find(encoder, layers, {name for _, names in small for name in names})
         _write(place, states)
         for shard, _ in small:
             shard.unlink(missing_ok=True)

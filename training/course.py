@@ -13,7 +13,7 @@ from labeling.errors import TrainingError
 from training.adapter import AdaptedEncoder
 from training.checkpoint import Saved, stack, unstack
 from training.heads import LinearHead
-from training.recipe import Recipe, uses_bf16
+from training.recipe import Recipe
 from training.team import Team
 
 if TYPE_CHECKING:
@@ -81,7 +81,6 @@ class Course:
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
             self._optimizer, lambda step: min((step + 1) / warmup, (steps - step) / max(steps, 1))
         )
-        self._in_bf16 = uses_bf16(recipe.precision, self._device.type)
         self._parts = 1
         self.epoch = 0
 
@@ -207,7 +206,7 @@ class Course:
 
         wanted = torch.as_tensor(self._plan.targets[rows], device=self._device)
         weight = torch.as_tensor(self._plan.weights[rows], dtype=torch.float32, device=self._device)
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._in_bf16):
+        with self._adapted.autocast():
             features = self._adapted.encode(rows)
         logits = features @ self._head[0].T + self._head[1]
         losses = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")

@@ -8,12 +8,9 @@ import polars as pl
 from labeling.delta import Tables
 from labeling.digests import keyed_digest
 from labeling.tables import FEATURES
-from training.batches import Progress, plan_batches, tokenize
-from training.encoder import Encoder, pool_layers
-from training.layers import TopLayers
-
-_BATCH_TOKENS = 2048
-"""Big enough to keep two cores busy, small enough to stay in their caches."""
+from training.batches import Progress, tokenize
+from training.encoder import Encoder
+from training.forward import TorchForward, read_features
 
 
 def digest_text(key: bytes, text: str) -> str:
@@ -25,21 +22,17 @@ def embed_texts(
     encoder: Encoder, texts: Sequence[str], *, pooled_layers: int = 1, on_progress: Progress | None = None
 ) -> np.ndarray:
     """Return the feature of each text (``pool_layers``), (n, pooled_layers * d) float32, in the order given."""
-    import torch
-
-    device = encoder.model.device
     tokens = tokenize(encoder.tokenizer, texts, max_tokens=encoder.spec.max_tokens)
-    features = np.empty((len(texts), pooled_layers * encoder.dimension), dtype=np.float32)
-    model = TopLayers(encoder.model, pooled_layers)
     done = 0
-    with torch.inference_mode():
-        for rows in plan_batches(tokens.lengths, batch_tokens=_BATCH_TOKENS):
-            ids, mask = (part.to(device) for part in tokens.collate(rows))
-            features[rows] = pool_layers(model(mask, input_ids=ids), mask).cpu().numpy()
-            done += len(rows)
-            if on_progress:
-                on_progress(done / len(texts), f"{done:,} of {len(texts):,} texts read")
-    return features
+
+    def tell(rows: int) -> None:
+        nonlocal done
+        done += rows
+        if on_progress:
+            on_progress(done / len(texts), f"{done:,} of {len(texts):,} texts read")
+
+    forward = TorchForward([encoder.model], pooled=[pooled_layers], in_bf16=False)
+    return read_features(forward, tokens, [pooled_layers * encoder.dimension], tell)[0]
 
 
 def cached_features(

@@ -159,7 +159,13 @@ def finetune(
     """
     around = around or Surroundings()
     adapted = AdaptedEncoder(
-        encoder, recipe.lora, seed=seed, pooled_layers=recipe.pooled_layers, cache=around.cache, team=around.team
+        encoder,
+        recipe.lora,
+        seed=seed,
+        pooled_layers=recipe.pooled_layers,
+        in_bf16=uses_bf16(recipe.precision, encoder.model.device.type),
+        cache=around.cache,
+        team=around.team,
     )
     adapted.take_in([*train.texts, *dev.texts])
     loop = _Loop(adapted, train, dev, names=names, recipe=recipe, seed=seed, around=around)
@@ -242,7 +248,6 @@ class _Loop:
         self._everything = np.arange(len(self._targets))
         self._train_rows, self._dev_rows = np.split(self._everything, [len(train.texts)])
         self._inverse_penalty = math.nan
-        self._in_bf16 = uses_bf16(recipe.precision, adapted.parameters[0].device.type)
         self._stored = around.checkpoint.load() if around.checkpoint else None
 
     @cached_property
@@ -345,9 +350,9 @@ class _Loop:
         epoch, head, logits = Epoch(course.epoch, loss, math.nan, math.nan), course.head, None
         is_start = course.epoch == 0 and isinstance(self._recipe.head, LogisticRecipe)  # the head is the one wanted
         if phase.fitted is not None and (phase.is_measured or is_last) and not is_start:
-            head = self._fit(phase, course.epoch, in_bf16=phase.is_measured and self._in_bf16)
+            head = self._fit(phase, course.epoch)
         if phase.is_measured:
-            logits = apply_head(self._features(phase, self._dev_rows, course.epoch, in_bf16=self._in_bf16), head)
+            logits = apply_head(self._features(phase, self._dev_rows, course.epoch), head)
             epoch = self._measure(course.epoch, loss, logits)
         self._tell(phase, course.epoch, _describe(epoch))
         curves = (*curves, epoch)
@@ -359,9 +364,9 @@ class _Loop:
         behind = best.choice.curves[-1].epoch - best.choice.epoch
         return phase.is_measured and behind >= self._recipe.patience
 
-    def _fit(self, phase: _Phase, epoch: int, *, in_bf16: bool = False) -> Head:
+    def _fit(self, phase: _Phase, epoch: int) -> Head:
         """Fit a head of the recipe's kind on the phase's rows as their features are now, ``epoch`` epochs in."""
-        recipe, data = self._recipe.head, self._fitted(phase, epoch, in_bf16=in_bf16)
+        recipe, data = self._recipe.head, self._fitted(phase, epoch)
         if isinstance(recipe, QuadraticRecipe):
             return fit_quadratic(*data, directions=recipe.directions, penalty=recipe.penalty)
         return fit_head(*data, inverse_penalty=self._inverse_penalty, max_iterations=recipe.max_iterations)
@@ -373,16 +378,16 @@ class _Loop:
             return fit_line(*data, penalty=recipe.penalty)
         return fit_head(*data, inverse_penalty=self._inverse_penalty, max_iterations=recipe.max_iterations)
 
-    def _fitted(self, phase: _Phase, epoch: int, *, in_bf16: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _fitted(self, phase: _Phase, epoch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return features, targets and weights of the rows that a head is fitted on."""
         rows = phase.fitted
         assert rows is not None  # noqa: S101  (a phase without has a head to start from)
-        return self._features(phase, rows, epoch, in_bf16=in_bf16), self._targets[rows], self._weights[rows]
+        return self._features(phase, rows, epoch), self._targets[rows], self._weights[rows]
 
-    def _features(self, phase: _Phase, rows: np.ndarray, epoch: int, *, in_bf16: bool = False) -> np.ndarray:
+    def _features(self, phase: _Phase, rows: np.ndarray, epoch: int) -> np.ndarray:
         """Return the features of ``rows`` as they are now; those that a cold start begins with are known."""
         is_frozen = epoch == 0 and phase.name != WARM
-        return self._frozen[rows] if is_frozen else self._adapted.features(rows, in_bf16=in_bf16)
+        return self._frozen[rows] if is_frozen else self._adapted.features(rows)
 
     def _measure(self, epoch: int, loss: float, logits: np.ndarray) -> Epoch:
         targets = self._targets[self._dev_rows]

@@ -1,7 +1,6 @@
 """Tokens become features: the encoder's forward pass, in torch, with the layers that models have in common run once."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -48,17 +47,13 @@ class TorchForward:
     """
 
     def __init__(self, models: "Sequence[PreTrainedModel]", *, pooled: Sequence[int], in_bf16: bool) -> None:
-        import torch
-
         depth = models[0].config.num_hidden_layers
         shared = min(count_shared(models), first_told(depth, max(pooled))) if len(models) > 1 else 0
         self._device = models[0].device
         self._in_bf16 = in_bf16
         self._lower = cut_layers(models[0], 0, shared) if shared else None
         self._upper = [TopLayers(model, count, first=shared) for model, count in zip(models, pooled, strict=True)]
-        on_cpu = self._device.type == "cpu"
-        self.batch_tokens = CPU_BATCH_TOKENS if on_cpu else _GPU_BATCH_TOKENS
-        self.threads = torch.get_num_threads() if on_cpu else 1
+        self.batch_tokens, self.threads = plan_passes(self._device)
 
     def __call__(self, ids: "torch.Tensor", mask: "torch.Tensor") -> list[np.ndarray]:
         """Return the features by model, as ``Forward`` has it."""
@@ -77,8 +72,6 @@ def read_features(
 ) -> list[np.ndarray]:
     """Return of each model the features of all texts, (n, its width) float32, in their order.
 
-    Batches run side by side, one thread each: that costs less than to cut every small matrix product in parts.
-
     Args:
         forward: the models.
         tokens: of the n texts.
@@ -93,17 +86,28 @@ def read_features(
             features[rows] = part
         return len(rows)
 
-    with _workers(min(forward.threads, len(batches))) as each:
-        for count in each(run, batches):
-            on_rows(count)
+    for count in side_by_side(run, batches, threads=forward.threads):
+        on_rows(count)
     return found
 
 
-@contextmanager
-def _workers(count: int) -> Iterator[Callable[..., Any]]:
-    """Yield a ``map`` over ``count`` threads, each with one thread of torch's; the plain one where one is enough."""
-    if count < 2:
-        yield map
+def plan_passes(device: "torch.device") -> tuple[int, int]:
+    """Return how many tokens to hand to a model on ``device`` at a time, padding included, and from how many threads.
+
+    On a processor one batch a core costs less than to cut every small matrix product in parts.
+    """
+    import torch
+
+    return (CPU_BATCH_TOKENS, torch.get_num_threads()) if device.type == "cpu" else (_GPU_BATCH_TOKENS, 1)
+
+
+def side_by_side(run: Callable[[Any], Any], batches: Sequence[Any], *, threads: int) -> Iterator[Any]:
+    """Yield what ``run`` makes of each batch, in order, from ``threads`` threads that have one thread of torch's each.
+
+    What torch keeps by thread (inference mode, autocast) ``run`` has to enter itself.
+    """
+    if min(threads, len(batches)) < 2:
+        yield from map(run, batches)
         return
     from concurrent.futures import ThreadPoolExecutor
 
@@ -111,7 +115,7 @@ def _workers(count: int) -> Iterator[Callable[..., Any]]:
 
     before = torch.get_num_threads()
     try:
-        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield pool.map
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield from pool.map(run, batches)
     finally:
         torch.set_num_threads(before)  # what a worker sets is what threads begun later start with
