@@ -57,10 +57,11 @@ def run_seed(train: Part, test: Part, *, recipe: str, seed: int) -> dict[str, fl
 
     names = sorted(set(train.labels))
     unknown = set(np.random.default_rng(seed).choice(names, UNKNOWN, replace=False).tolist())
-    known = [name for name in names if name not in unknown]
-    trained = train_product(train.only(known), recipe=load_recipe(recipe), seed=seed)
+    known, how = [name for name in names if name not in unknown], load_recipe(recipe)
+    trained = train_product(train.only(known), recipe=how, seed=seed)
     features, _ = trained.answer(trained.train.texts)
-    novelty = fit_novelty(features, trained.targets(trained.train.labels))
+    targets, is_quadratic = trained.targets(trained.train.labels), how.head.kind == "quadratic"
+    novelty = fit_novelty(features, targets, pooled_layers=how.pooled_layers, is_quadratic=is_quadratic)
     features, logits = trained.answer(test.texts)
     targets = trained.targets(test.labels)
     scores = {

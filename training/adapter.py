@@ -10,7 +10,7 @@ from labeling.errors import ModelError, TrainingError
 from training.activations import ActivationCache
 from training.batches import Tokens, plan_batches, tokenize
 from training.encoder import Encoder, pool_layers
-from training.forward import plan_passes, side_by_side
+from training.forward import TorchForward, plan_passes, read_features, side_by_side
 from training.layers import TopLayers, can_cut, cut_layers, first_told
 from training.recipe import LoraRecipe
 from training.team import Team
@@ -31,6 +31,9 @@ class AdaptedEncoder:
     encoders that are ``embeddings`` followed by ``encoder.layer`` (BERT, RoBERTa, XLM-R, MPNet); of any other, and
     where every layer is adapted, nothing is kept and each step runs the whole encoder.
 
+    Where ``takes_steps`` is false the adapter stays as it is and changes nothing, so that the whole encoder lies below
+    it: kept, in float16 likewise, is each text's feature.
+
     The encoder's model is changed in place: give it one of its own. With ``in_bf16`` it runs in bf16, more than twice
     as fast where the processor multiplies that natively; a head fitted on such features is worth the same to answers
     in fp32 (docs/training.md).
@@ -48,6 +51,7 @@ class AdaptedEncoder:
         seed: int,
         pooled_layers: int = 1,
         in_bf16: bool = False,
+        takes_steps: bool = True,
         cache: ActivationCache | None = None,
         team: Team | None = None,
     ) -> None:
@@ -69,6 +73,8 @@ class AdaptedEncoder:
         self._tokens = Tokens((), 0)
         self._below: torch.Tensor | None = None
         self._starts = np.zeros(0, dtype=np.int64)
+        self._still: np.ndarray | None = None
+        self._takes_steps = takes_steps
         self._fresh = self.state()
 
     @property
@@ -87,22 +93,47 @@ class AdaptedEncoder:
         return self._tokens.lengths
 
     def take_in(self, texts: Sequence[str]) -> None:
-        """Tokenise ``texts`` and run the layers below the adapter over those that no cache holds.
+        """Run the layers below the adapter over those of ``texts`` that no cache holds.
 
         Replaces what was taken in before.
         """
+        if not self._takes_steps:
+            self._still = self._read(texts)
+            return
+        self._tokens = tokenize(self.encoder.tokenizer, texts, max_tokens=self.encoder.spec.max_tokens)
+        if self._lower is not None:
+            self._take_in_below(texts)
+
+    def _read(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the features of ``texts``, (n, width) float32, running the encoder over those that no cache holds."""
         import torch
 
-        encoder = self.encoder
-        self._tokens = tokenize(encoder.tokenizer, texts, max_tokens=encoder.spec.max_tokens)
-        if self._lower is None:
-            return
+        depth = self._model.config.num_hidden_layers
+        source = f"{self._source} {self.pooled_layers}"
+        names = self._cache.digests(texts) if self._cache else [str(row) for row in range(len(texts))]
+        known = self._cache.find(source, depth, names) if self._cache else {}
+        missing = {name: text for name, text in zip(names, texts, strict=True) if name not in known}
+        tokens = tokenize(self.encoder.tokenizer, list(missing.values()), max_tokens=self.encoder.spec.max_tokens)
+        forward = TorchForward([self._model], pooled=[self.pooled_layers], in_bf16=self.in_bf16)
+        [found] = read_features(forward, tokens, [self.width], lambda _: None)
+        rounded = torch.from_numpy(found).to(torch.float16)
+        fresh = {name: rounded[row : row + 1] for row, name in enumerate(missing)}
+        if self._cache and self._team.is_first:
+            self._cache.keep(source, depth, fresh)
+        return torch.cat([(known | fresh)[name] for name in names]).to(torch.float32).numpy()
+
+    @property
+    def _source(self) -> str:
+        return f"{self.encoder.digest} {'bf16' if self.in_bf16 else 'fp32'}"
+
+    def _take_in_below(self, texts: Sequence[str]) -> None:
+        import torch
+
         ends = np.cumsum(self.lengths)
         self._starts = ends - self.lengths
-        below = torch.empty((int(ends[-1]) if len(ends) else 0, encoder.dimension), dtype=torch.float16)
+        below = torch.empty((int(ends[-1]) if len(ends) else 0, self.encoder.dimension), dtype=torch.float16)
         names = self._cache.digests(texts) if self._cache else []
-        source = f"{encoder.digest} {'bf16' if self.in_bf16 else 'fp32'}"
-        known = self._cache.find(source, self._first, names) if self._cache else {}
+        known = self._cache.find(self._source, self._first, names) if self._cache else {}
         for row, name in enumerate(names):
             if name in known:
                 below[self._starts[row] : ends[row]] = known[name]
@@ -110,7 +141,7 @@ class AdaptedEncoder:
         self._compute_below(missing, below)
         if self._cache and self._team.is_first:
             fresh = {names[row]: below[self._starts[row] : ends[row]] for row in missing}
-            self._cache.keep(source, self._first, fresh)
+            self._cache.keep(self._source, self._first, fresh)
         self._below = below.to(self._model.device)
 
     def _compute_below(self, rows: np.ndarray, below: "torch.Tensor") -> None:
@@ -145,6 +176,8 @@ class AdaptedEncoder:
         """Return the features of ``rows``, all by default, (len(rows), width) float32, outside of training."""
         import torch
 
+        if self._still is not None:
+            return self._still if rows is None else self._still[rows]
         wanted = np.arange(len(self._tokens.ids)) if rows is None else rows
         features = torch.zeros((len(wanted), self.width), device=self._model.device)
 

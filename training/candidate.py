@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -106,7 +106,9 @@ def train_candidate(
     new = int((~warm.is_known).sum()) if warm else None
     pace = plan_texts(recipe, train=len(train.texts), dev=len(dev.texts), new=new) / (time.monotonic() - began)
     learnt = np.array([names.index(label) for label in (*train.labels, *dev.labels)])
-    novelty = fit_novelty(trained.adapted.features(), learnt)  # of what finetune took in: train, then dev
+    features = trained.adapted.features()  # of what finetune took in: train, then dev
+    is_quadratic = isinstance(trained.head, QuadraticHead)
+    novelty = fit_novelty(features, learnt, pooled_layers=recipe.pooled_layers, is_quadratic=is_quadratic)
     before = load_description(champion.folder).temperature if warm and champion else None
     temperature, source = _find_temperature(trained, dev, calibrate, names, champion=before)
     gap, lowered = _save(
@@ -161,9 +163,15 @@ def would_start_warm(champion: Champion, training_set: TrainingSet, recipe: Reci
         and about.recipe.get("lora") == recipe.lora.model_dump(mode="json")
         and about.recipe.get("head", {}).get("kind", "logistic") == recipe.head.kind
         and about.pooled_layers == recipe.pooled_layers
+        and _took_steps(about.recipe) == recipe.takes_steps
         and set(about.labels) == set(training_set.label_names)
     )
     return is_alike and 0 < float((~_are_known(champion, training_set)).mean()) <= recipe.warm.most_new
+
+
+def _took_steps(recipe: Mapping[str, Any]) -> bool:
+    """Return ``takes_steps`` of the recipe of an earlier model, which may be one that is no longer read as a whole."""
+    return bool(recipe.get("epochs") or recipe.get("fixed_epochs") or recipe.get("warm", {}).get("epochs"))
 
 
 def _are_known(champion: Champion, training_set: TrainingSet) -> np.ndarray:

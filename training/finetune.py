@@ -164,6 +164,7 @@ def finetune(
         seed=seed,
         pooled_layers=recipe.pooled_layers,
         in_bf16=uses_bf16(recipe.precision, encoder.model.device.type),
+        takes_steps=recipe.takes_steps,
         cache=around.cache,
         team=around.team,
     )
@@ -175,7 +176,7 @@ def finetune(
 
 
 def plan_texts(recipe: Recipe, *, train: int, dev: int, new: int | None = None) -> int:
-    """Return how many texts a training takes steps on, all epochs together, if none of them is spared.
+    """Return how many texts a training goes through, all epochs together, if none of them is spared.
 
     Args:
         recipe: how.
@@ -184,6 +185,8 @@ def plan_texts(recipe: Recipe, *, train: int, dev: int, new: int | None = None) 
         new: of all, how many a champion to go on from does not know; None for a training from scratch.
     """
     whole = train + dev if recipe.refit else train
+    if not recipe.takes_steps:
+        return whole
     if new is not None:
         return recipe.warm.epochs * (new + min(whole - new, math.ceil(recipe.warm.replay * new)))
     if dev < recipe.min_dev:
@@ -315,7 +318,7 @@ class _Loop:
     def _run(self, phase: _Phase, *, start: WarmStart | None = None, earlier: _Choice | None = None) -> _Best:
         """Train through ``phase`` and return what to keep; a checkpoint taken in it is gone on from."""
         self._adapted.restore(self._adapted.arrange(start.adapter) if start else None)
-        if not phase.epochs and not phase.is_measured:
+        if not phase.epochs:
             return self._keep_start(phase, start)
         head = start.head if start and start.head is not None else self._fit_line(phase)
         course = self._course(phase, head)
@@ -328,9 +331,12 @@ class _Loop:
     def _keep_start(self, phase: _Phase, start: WarmStart | None) -> _Best:
         """Return what there is without a step: the adapter as it is, and a head on the features that it makes."""
         head = start.head if start and start.head is not None else self._fit(phase, 0)
-        epoch = Epoch(0, math.nan, math.nan, math.nan)
+        epoch, logits = Epoch(0, math.nan, math.nan, math.nan), None
+        if phase.is_measured:
+            logits = apply_head(self._features(phase, self._dev_rows, 0), head)
+            epoch = self._measure(0, math.nan, logits)
         self._tell(phase, 0, _describe(epoch))
-        return _Best(_Choice(0, (epoch,)), self._adapted.state(), head)
+        return _Best(_Choice(0, (epoch,), logits), self._adapted.state(), head)
 
     def _course(self, phase: _Phase, head: LinearHead) -> Course:
         rng = np.random.default_rng(self._seed)

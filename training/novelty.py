@@ -25,10 +25,17 @@ _WEIGHTS: Final = np.array([0.6, 0.6, -0.6, 0.25])
 """Of the four measures of ``_measure``, beside an entropy of weight 1; chosen on development draws of BANKING77's
 training texts, of which 27 intents were held out, and steady over them (docs/training.md)."""
 
+_LARGEST_LOGIT: Final = 0.4
+"""How much a quadratic head's largest logit counts. Its scores are estimated label by label and need not add up to one:
+where all are small nothing trained is near, which the entropy, whose chances do add up, cannot tell. A logistic
+regression's says nothing more than its entropy (docs/training.md)."""
+
 
 @dataclass(frozen=True)
 class Novelty:
     """What is kept of a model's training features, to compare new ones with: about 1.6 MB at most for 384 dimensions.
+
+    Of features of several layers, d is the width of the last one's part, which alone is compared.
 
     Attributes:
         centre: the mean training feature, (d,) float32.
@@ -40,6 +47,7 @@ class Novelty:
         means: of each label's features along the basis, (labels, r) float32.
         whitener: turns features along the basis so that they vary alike within labels, (r, r) float32.
         usual: mean and standard deviation of each of the four measures over the exemplars, (2, 4) float32.
+        largest: how much the largest logit counts, (1,) float32.
     """
 
     centre: np.ndarray
@@ -50,6 +58,7 @@ class Novelty:
     means: np.ndarray
     whitener: np.ndarray
     usual: np.ndarray
+    largest: np.ndarray
 
     def measure(self, features: np.ndarray, logits: np.ndarray) -> np.ndarray:
         """Return the novelty of each text, (n,) float32; higher is less like anything trained, 0 nothing remarkable.
@@ -57,18 +66,22 @@ class Novelty:
         It is the entropy of the answer in nats, plus how far the text lies from the nearest trained ones (Sun et al.,
         2022) and from the centre, less its Mahalanobis distance to the answer's mean (Lee et al., 2018), each in
         standard deviations of the training texts: of two texts that far from their neighbours, the one nearer to
-        the mean lies where texts were to be expected, and is the stranger (compare Ren et al., 2021).
+        the mean lies where texts were to be expected, and is the stranger (compare Ren et al., 2021). Of a quadratic
+        head a part of its largest logit is taken off.
 
         Args:
-            features: of the texts, (n, d), each of length 1, by the model that this was fitted to.
+            features: of the texts, (n, layers * d), each of length 1, by the model that this was fitted to.
             logits: what its head says of them, (n, labels), before any temperature.
         """
         from scipy.special import log_softmax
 
         logs = log_softmax(logits.astype(np.float64), axis=1)
         entropy = -(np.exp(logs) * logs).sum(axis=1)
-        measured = self._measure(features, logits.argmax(axis=1)) if len(features) else np.zeros((0, 4))
-        return (entropy + (measured - self.usual[0]) / self.usual[1] @ _WEIGHTS).astype(np.float32)
+        if not len(features):
+            return np.zeros(0, dtype=np.float32)
+        measured = self._measure(_last_layer(features, len(self.centre)), logits.argmax(axis=1))
+        near = self.largest * logits.max(axis=1)
+        return (entropy + (measured - self.usual[0]) / self.usual[1] @ _WEIGHTS - near).astype(np.float32)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return everything, to be stored."""
@@ -82,6 +95,7 @@ class Novelty:
             ModelError: an array is missing, or they do not fit each other.
         """
         wanted = [field.name for field in fields(cls)]
+        arrays = {"largest": np.zeros(1, dtype=np.float32), **arrays}  # models from before there were quadratic heads
         if missing := [name for name in wanted if name not in arrays]:
             raise ModelError(f"novelty statistics need arrays {', '.join(wanted)}, found no {missing[0]}: train again")
         found = cls(**{name: arrays[name] for name in wanted})
@@ -93,6 +107,7 @@ class Novelty:
             "means": (labels, directions),
             "whitener": (directions, directions),
             "usual": (2, 4),
+            "largest": (1,),
         }
         for name, shape in fitting.items():
             if arrays[name].shape != shape:
@@ -140,13 +155,18 @@ class Novelty:
             yield np.flatnonzero(answers == answer), slice(self.starts[answer], self.starts[answer + 1])
 
 
-def fit_novelty(features: np.ndarray, targets: np.ndarray) -> Novelty:
+def fit_novelty(
+    features: np.ndarray, targets: np.ndarray, *, pooled_layers: int = 1, is_quadratic: bool = False
+) -> Novelty:
     """Return what is to be kept of the features that a model was trained on.
 
     Args:
-        features: of the training texts, by the trained model, (n, d), each of length 1.
+        features: of the training texts, by the trained model, (n, pooled_layers * d), each of length 1.
         targets: the label of each as a number, (n,) int; each of 0..labels-1 at least once, labels >= 2.
+        pooled_layers: of how many layers the features are.
+        is_quadratic: whether the model's head is a quadratic one.
     """
+    features = _last_layer(features, features.shape[1] // pooled_layers)
     centre = features.mean(axis=0, dtype=np.float64).astype(np.float32)
     _, vectors = np.linalg.eigh(np.cov(features, rowvar=False))
     basis = np.ascontiguousarray(vectors[:, ::-1][:, :_DIRECTIONS], dtype=np.float32)
@@ -163,8 +183,14 @@ def fit_novelty(features: np.ndarray, targets: np.ndarray) -> Novelty:
         means=means.astype(np.float32),
         whitener=_whiten(along - means[targets], freedom=len(targets) - len(means), dimension=features.shape[1]),
         usual=np.stack([np.zeros(4), np.ones(4)]).astype(np.float32),
+        largest=np.array([_LARGEST_LOGIT if is_quadratic else 0.0], dtype=np.float32),
     )
     return replace(found, usual=_usual(found._measure(features[kept], targets[kept], own=np.arange(len(kept)))))
+
+
+def _last_layer(features: np.ndarray, width: int) -> np.ndarray:
+    """Return what the last layer says, (n, width), each of length 1, of what several say side by side."""
+    return features if width == features.shape[1] else features[:, -width:] * np.sqrt(features.shape[1] / width)
 
 
 def _usual(measured: np.ndarray) -> np.ndarray:

@@ -76,7 +76,7 @@ class QuadraticHead:
 
 def project(features: np.ndarray, centre: np.ndarray, directions: np.ndarray) -> np.ndarray:
     """Return features less the centre along the directions, (n, r) float32, each of length 1."""
-    along = ((features - centre) @ directions).astype(np.float32)
+    along = (features @ directions - centre @ directions).astype(np.float32)
     return along / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
 
 
@@ -100,7 +100,7 @@ def fit_quadratic(
     fits = min(directions, _count_directions(_MOST_WEIGHTS // labels))
     fits = fits if count <= _MOST_ROWS else min(fits, _count_directions(_MOST_SUMS))
     centre = features.mean(axis=0, dtype=np.float64).astype(np.float32)
-    basis = _main_directions(features - centre, min(fits, features.shape[1], max(count - 1, 1)))
+    basis = _main_directions(features, centre, min(fits, features.shape[1], max(count - 1, 1)))
     places = project(features, centre, basis)
     wanted = np.full((count, labels), -1 / labels, dtype=np.float32)
     wanted[np.arange(count), targets] += 1
@@ -109,9 +109,13 @@ def fit_quadratic(
     return QuadraticHead(centre, basis, pairs.astype(np.float16), linear, bias + np.float32(1 / labels))
 
 
-def _main_directions(centred: np.ndarray, count: int) -> np.ndarray:
+def _main_directions(features: np.ndarray, centre: np.ndarray, count: int) -> np.ndarray:
     """Return the directions in which the rows differ most, (d, count) float32."""
-    _, vectors = np.linalg.eigh(centred.T.astype(np.float64) @ centred)
+    scatter = np.zeros((len(centre), len(centre)))
+    for rows in _blocks(len(features), size=_SUMMED):
+        centred = features[rows] - centre
+        scatter += centred.T @ centred
+    _, vectors = np.linalg.eigh(scatter)
     return np.ascontiguousarray(vectors[:, ::-1][:, :count], dtype=np.float32)
 
 

@@ -110,6 +110,11 @@ class Recipe(Config):
             raise ValueError("a logistic head learns by epochs, found warm.epochs 0: set it to 1 or more")
         return self
 
+    @property
+    def takes_steps(self) -> bool:
+        """Whether any training moves the encoder; where none does, it runs once a text, ever."""
+        return bool(self.epochs or self.fixed_epochs or self.warm.epochs)
+
     def parameters(self) -> dict[str, Any]:
         """Return every setting, flat, its sections joined by a dot: what a run records."""
         return dict(_flatten("", self.model_dump(mode="json")))

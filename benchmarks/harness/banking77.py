@@ -9,6 +9,7 @@ import polars as pl
 
 from labeling.config import load_config
 from training.encoder import load_encoder
+from training.features import embed_texts
 from training.finetune import Examples, Finetuned, finetune
 from training.heads import apply_head
 from training.recipe import Recipe
@@ -55,8 +56,8 @@ class Trained:
 
     def answer(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return features (n, d) and logits (n, labels) of ``texts``."""
-        self.model.adapted.take_in(texts)
-        features = self.model.adapted.features()
+        adapted = self.model.adapted
+        features = embed_texts(adapted.encoder, texts, pooled_layers=adapted.pooled_layers)
         return features, apply_head(features, self.model.head)
 
     def targets(self, labels: Sequence[str]) -> np.ndarray:
