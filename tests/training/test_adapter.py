@@ -16,8 +16,8 @@ CLOSE = 1e-4
 """What is kept is rounded to float16."""
 
 
-def adapt(lora=LORA, *, spec=None, seed=0, cache=None):
-    return AdaptedEncoder(load_encoder(spec or EncoderSpec()), lora, seed=seed, cache=cache)
+def adapt(lora=LORA, *, spec=None, seed=0, **how):
+    return AdaptedEncoder(load_encoder(spec or EncoderSpec()), lora, seed=seed, **how)
 
 
 def scramble(adapted):
@@ -65,6 +65,36 @@ def test_a_warm_cache_changes_no_feature(tmp_path):
     alone.take_in(TEXTS)
     assert np.allclose(warm.features()[::-1], half.features(), atol=1e-6)
     assert np.allclose(half.features(), alone.features(), atol=CLOSE)
+
+
+def test_without_steps_the_encoder_runs_once_a_text_ever(tmp_path, encoder, monkeypatch):
+    cache = ActivationCache(tmp_path, key=b"key", max_bytes=10**9)
+    still, warm = (adapt(takes_steps=False, pooled_layers=2, cache=cache) for _ in range(2))
+    still.take_in(TEXTS[:3] + TEXTS[:1])
+    assert np.array_equal(still.features()[0], still.features()[3])
+    still.take_in(TEXTS)
+    assert np.allclose(still.features(), embed_texts(encoder, TEXTS, pooled_layers=2), atol=4e-4)
+    stored = sorted(tmp_path.glob("*/*"))
+    monkeypatch.setattr(warm.encoder.model, "forward", None)
+    warm.take_in(TEXTS[::-1])
+    assert sorted(tmp_path.glob("*/*")) == stored
+    assert np.array_equal(warm.features(np.array([1, 0])), still.features()[[-2, -1]])
+
+
+def test_what_was_kept_is_known_by_what_it_was_computed_in_and_pooled_of(tmp_path):
+    cache = ActivationCache(tmp_path, key=b"key", max_bytes=10**9)
+    exact, rough, wide = (
+        adapt(takes_steps=False, cache=cache, in_bf16=in_bf16, pooled_layers=layers)
+        for in_bf16, layers in ((False, 1), (True, 1), (False, 2))
+    )
+    for adapted in (exact, rough, wide):
+        adapted.take_in(TEXTS)
+    assert wide.features().shape == (len(TEXTS), 2 * 384)
+    assert not np.array_equal(exact.features(), rough.features())
+    assert np.allclose(exact.features(), rough.features(), atol=5e-3)
+    below = adapt(in_bf16=True)
+    below.take_in(TEXTS)
+    assert np.allclose(below.features(), rough.features(), atol=2e-3)
 
 
 def test_only_the_top_layers_are_adapted():

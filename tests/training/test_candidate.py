@@ -54,8 +54,12 @@ def test_the_recipe_for_intents_trains_a_quadratic_head_that_goes_on_warm(tmp_pa
 
 @pytest.mark.parametrize(
     "other",
-    [{"pooled_layers": 2}, {"head": QuadraticRecipe(kind="quadratic", directions=8, penalty=0.1)}],
-    ids=["layers", "head"],
+    [
+        {"pooled_layers": 2},
+        {"head": QuadraticRecipe(kind="quadratic", directions=8, penalty=0.1)},
+        {"epochs": 0, "fixed_epochs": 0, "warm": SMOKE.warm.model_copy(update={"most_new": 1.0, "epochs": 0})},
+    ],
+    ids=["layers", "head", "steps"],
 )
 def test_another_kind_of_head_or_feature_starts_from_scratch(other, candidate):
     champion = Champion(candidate.folder, frozenset())

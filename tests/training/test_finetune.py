@@ -7,11 +7,12 @@ import pytest
 from labeling.config import load_config
 from labeling.errors import TrainingError
 from tests.training.parts import MESSAGES
+from training.activations import ActivationCache
 from training.adapter import AdaptedEncoder
 from training.checkpoint import Checkpoint
 from training.encoder import EncoderSpec, load_encoder
 from training.features import embed_texts
-from training.finetune import Examples, Surroundings, WarmStart, finetune
+from training.finetune import Examples, Surroundings, WarmStart, finetune, plan_texts
 from training.heads import apply_head, fit_head, head_arrays
 from training.quadratic import QuadraticHead
 from training.recipe import QuadraticRecipe, Recipe, uses_bf16
@@ -333,6 +334,20 @@ def test_a_warm_quadratic_head_is_fitted_on_everything():
     moved = train(stepped, warm=start, dev=[])
     assert moved.trained_rows == 4 + min(len(TRAIN) - 4, 5 * 4)
     assert not all(map(np.array_equal, moved.adapted.state(), earlier.adapted.state()))
+
+
+def test_without_steps_only_a_head_is_fitted(tmp_path):
+    cache = ActivationCache(tmp_path, key=b"key", max_bytes=10**9)
+    recipe = QUADRATIC.model_copy(update={"epochs": 0, "fixed_epochs": 0, "refit": True})
+    assert QUADRATIC.takes_steps
+    assert not recipe.takes_steps
+    cold = train(recipe, cache=cache)
+    assert [epoch.epoch for epoch in cold.curves] == [0]
+    assert cold.dev_logits.shape == (len(DEV), len(NAMES))
+    assert plan_texts(recipe, train=20, dev=10) == plan_texts(recipe, train=20, dev=10, new=3) == 30
+    warm = train(recipe, cache=cache, warm=WarmStart(start_from(cold, []).adapter, None, np.arange(len(ALL)) > 3))
+    assert np.array_equal(outcome(warm), outcome(cold))
+    assert warm.dev_logits is None
 
 
 def test_more_layers_than_there_are_cannot_be_pooled():

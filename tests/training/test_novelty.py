@@ -93,6 +93,30 @@ def test_equal_texts_are_no_obstacle():
     assert np.isfinite(found).all()
 
 
+def test_of_several_layers_the_last_is_compared(clouds):
+    (features, targets), (new, logits, _) = clouds
+    rng = np.random.default_rng(0)
+
+    def below(rows):
+        lower = rng.normal(size=rows.shape).astype(np.float32)
+        return np.hstack([lower / np.linalg.norm(lower, axis=1, keepdims=True), rows]) / np.sqrt(2)
+
+    alone, both = fit_novelty(features, targets), fit_novelty(below(features), targets, pooled_layers=2)
+    assert both.centre.shape == alone.centre.shape
+    np.testing.assert_allclose(both.measure(below(new), logits), alone.measure(new, logits), atol=1e-3)
+
+
+def test_of_a_quadratic_head_a_small_largest_logit_is_novel(clouds):
+    (features, targets), (new, logits, _) = clouds
+    novelty = fit_novelty(features, targets, is_quadratic=True)
+    shifted = novelty.measure(new, logits - 1) - novelty.measure(new, logits)
+    np.testing.assert_allclose(shifted, 0.4, atol=1e-4)
+    before = novelty.arrays()
+    del before["largest"]
+    of_a_line = Novelty.from_arrays(before)
+    np.testing.assert_allclose(of_a_line.measure(new, logits - 1), of_a_line.measure(new, logits), atol=1e-4)
+
+
 def test_arrays_that_are_not_a_novelty_are_refused(clouds):
     arrays = fit_novelty(*clouds[0]).arrays()
     with pytest.raises(ModelError, match="no whitener"):
