@@ -1,6 +1,6 @@
 """How fast are messages scored, beside transformers' pipeline and sentence-transformers, and what does it cost?
 
-Protocol, fixed before the run. BANKING77, MiniLM-L6 with the default recipe. By seed, 15% of the official training part
+Protocol, fixed before the run. BANKING77, MiniLM-L6 with a packaged recipe. By seed, 15% of the official training part
 is held out as calibrate and a model is trained on the rest; it is then lowered to bf16 and to int8 on calibrate
 (training.lowering), each with and without a first reader, which is fitted on calibrate too. All arms score the merged
 model of that seed, on all cores: ours in fp32, bf16 and int8, and the last two with the first reader ("first");
@@ -14,7 +14,7 @@ by one a round; a ratio is taken within a round, a seed's is the median of its r
 95% t intervals. Points lost: accuracy on the whole test part in fp32 less the accuracy of the faster option. Memory:
 peak of a process that streams a million texts in int8 with the first reader, and what of it came after the first 2%.
 
-    python -m benchmarks.scoring --data ../shared/data
+    python -m benchmarks.scoring --data ../shared/data --recipe intent
 """
 
 import argparse
@@ -34,16 +34,16 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from benchmarks.harness.banking77 import load_recipe
 from benchmarks.harness.results import Figure, SeedResults, over_rounds, write_result
 from benchmarks.harness.scoring_peers import Answer, prepare_pipeline, prepare_sentence_transformers, save_merged
-from labeling.config import load_config
 from labeling.tables import LABELS
 from labeling.taxonomy import Label, Task
 from training.candidate import train_candidate
 from training.lowering import add_first_reader, lower_precision
 from training.recipe import Recipe
 from training.scoring import Scorer
-from training.training_set import freeze_training_set
+from training.training_set import TrainingSet, freeze_training_set
 
 SEEDS: Final = (0, 1, 2, 3, 4)
 ROUNDS: Final = 5
@@ -55,16 +55,16 @@ BATCHES: Final = (16, 32, 64, 128)
 LOWERED: Final = ("bf16", "int8")
 OURS: Final = ("fp32", *LOWERED, *(f"{precision}_first" for precision in LOWERED))
 _NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
-_RECIPE: Final = Path(__file__).parents[1] / "configs" / "recipes" / "default.yaml"
 _PIPELINE, _SENTENCES, _SENTENCES_INT8 = "pipeline", "sentence_transformers", "sentence_transformers_int8"
 
 
 def main() -> None:
     """Run what has no result yet, and write the figures."""
     asked = _parse()
-    kept = SeedResults("scoring", {"version": 1, "texts": asked.texts, "rounds": asked.rounds, "rows": asked.rows})
+    about = {"texts": asked.texts, "rounds": asked.rounds, "rows": asked.rows, "recipe": asked.recipe}
+    kept = SeedResults("scoring", about)
     data = read_banking77(asked.data, asked.rows)
-    seeds = list(SEEDS[: asked.seeds])
+    seeds: list[int] = list(SEEDS[: asked.seeds])
     for seed in seeds:
         arms = [f"speed {round_}" for round_ in range(asked.rounds)]
         if any(kept.find(seed, arm) is None for arm in ("accuracy", *arms)):
@@ -75,7 +75,7 @@ def main() -> None:
     for name, figure in figures.items():
         print(f"{name}: {figure.value:.4g} ({figure.low:.4g} to {figure.high:.4g}) {figure.unit} {figure.goal}")
     if (asked.rows, asked.seeds, asked.texts, asked.streamed) == (0, len(SEEDS), TEXTS, STREAMED):
-        command = "python -m benchmarks.scoring --data ../shared/data"
+        command = f"python -m benchmarks.scoring --data ../shared/data --recipe {asked.recipe}"
         write_result("scoring", command=command, seeds=seeds, figures=figures, peers=peers)
         kept.drop()
 
@@ -85,6 +85,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--models", type=Path, default=Path(tempfile.gettempdir()) / "cxloop-scoring")
     parser.add_argument("--onnx-peer", type=Path, default=Path(sys.prefix) / "onnx-peer")
+    parser.add_argument("--recipe", default="default")
     parser.add_argument("--seeds", type=int, default=len(SEEDS))
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--texts", type=int, default=TEXTS)
@@ -106,7 +107,7 @@ def _run_seed(kept: SeedResults, data: tuple[pl.DataFrame, pl.DataFrame], seed: 
     train, test = data
     folders = {name: asked.models / f"{seed}-{name}" for name in OURS}
     if not (asked.models / f"{seed}.whole").exists():
-        make_models(train, seed, folders)
+        make_models(train, seed, folders, load_recipe(asked.recipe))
         (asked.models / f"{seed}.whole").touch()
     scorers = {name: Scorer.load(folder) for name, folder in folders.items()}
     accuracy = {name: _accuracy(scorer, test) for name, scorer in scorers.items()}
@@ -124,16 +125,11 @@ def _run_seed(kept: SeedResults, data: tuple[pl.DataFrame, pl.DataFrame], seed: 
             _once(kept, seed, f"speed {number}", lambda number=number: _run_round(arms, chosen, number))
 
 
-def make_models(train: pl.DataFrame, seed: int, folders: Mapping[str, Path]) -> None:
+def make_models(train: pl.DataFrame, seed: int, folders: Mapping[str, Path], recipe: Recipe) -> None:
     """Train one model, and lower copies of it."""
     held = np.random.default_rng(seed).random(train.height) < HELD_OUT
     rest, calibrate = train.filter(pl.Series(~held)), train.filter(pl.Series(held))
-    names = sorted(rest["label"].unique())
-    task = Task(name="intent", question="?", labels=tuple(Label(name=name, title=name) for name in names))
-    settled = rest.select("interaction_id", "label", task=pl.lit("intent"), confidence=1.0, settled_at=pl.lit(_NOW))
-    labels, texts = LABELS.frame(settled.to_dicts()), rest.select("interaction_id", "text")
-    recipe = load_config(_RECIPE, Recipe)
-    frozen = freeze_training_set(labels, texts, task=task, key=b"scoring", dev_share=recipe.dev_share, now=_NOW)
+    frozen, texts = freeze(rest, recipe), rest.select("interaction_id", "text")
     held_out = calibrate.select("text", "label")
     train_candidate(frozen, texts, calibrate=held_out, recipe=recipe, folder=folders["fp32"], seed=seed)
     learnt = rest["text"].to_list(), rest["label"].to_list()
@@ -146,6 +142,15 @@ def make_models(train: pl.DataFrame, seed: int, folders: Mapping[str, Path]) -> 
                 lower_precision(folders[name], precision, texts=said[0], labels=said[1])
             else:
                 add_first_reader(folders[name], learnt=learnt, held_out=said)
+
+
+def freeze(rows: pl.DataFrame, recipe: Recipe) -> TrainingSet:
+    """Return ``rows`` (interaction_id, text, label) as the product's training set."""
+    names = sorted(rows["label"].unique())
+    task = Task(name="intent", question="?", labels=tuple(Label(name=name, title=name) for name in names))
+    settled = rows.select("interaction_id", "label", task=pl.lit("intent"), confidence=1.0, settled_at=pl.lit(_NOW))
+    labels, texts = LABELS.frame(settled.to_dicts()), rows.select("interaction_id", "text")
+    return freeze_training_set(labels, texts, task=task, key=b"scoring", dev_share=recipe.dev_share, now=_NOW)
 
 
 Timed = Callable[[Sequence[str]], float]

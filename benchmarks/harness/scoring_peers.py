@@ -19,14 +19,18 @@ Answer = Callable[[Sequence[str]], np.ndarray]
 
 
 def save_merged(scorer: Any, folder: Path) -> None:
-    """Write the merged encoder and its tokenizer as transformers has them, and the head beside."""
+    """Write the merged encoder and its tokenizer as transformers has them, and a linear head beside.
+
+    It has the right size and no training: it is there to be timed.
+    """
     scorer.encoder.save_pretrained(folder)
     scorer.tokenizer.save_pretrained(folder)
-    np.savez(folder / "head.npz", weight=scorer.head[0], bias=scorer.head[1])
+    labels = len(scorer.labels)
+    np.savez(folder / "head.npz", weight=np.ones((labels, scorer.encoder.config.hidden_size)), bias=np.zeros(labels))
 
 
 def prepare_pipeline(folder: Path, labels: int) -> Answer:
-    """Return the pipeline, one text a call; its head has the right size and no training: it is there to be timed."""
+    """Return the pipeline, one text a call; its head is untrained, too."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=labels)
