@@ -132,8 +132,8 @@ def _train_ours(home: Mood, train: np.ndarray, dev: np.ndarray, *, recipe: Recip
     model = finetune(load_encoder(recipe.encoder), *parts, names=MOODS, recipe=recipe, seed=seed)
 
     def answer(mood: Mood, rows: np.ndarray) -> np.ndarray:
-        model.adapted.take_in([mood.texts[row] for row in rows])
-        return apply_head(model.adapted.features(), model.head).argmax(axis=1)
+        features = embed_texts(model.adapted.encoder, [mood.texts[row] for row in rows])
+        return apply_head(features, model.head).argmax(axis=1)
 
     return answer
 

@@ -1,7 +1,7 @@
 """The encoder with a LoRA adapter on its top layers; what lies below is computed once a text."""
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,19 +92,19 @@ class AdaptedEncoder:
         """The tokens of each text taken in, (n,)."""
         return self._tokens.lengths
 
-    def take_in(self, texts: Sequence[str]) -> None:
+    def take_in(self, texts: Sequence[str], on_texts: Callable[[int], None] = lambda _: None) -> None:
         """Run the layers below the adapter over those of ``texts`` that no cache holds.
 
-        Replaces what was taken in before.
+        Replaces what was taken in before. ``on_texts`` is told after every batch how many texts it held.
         """
         if not self._takes_steps:
-            self._still = self._read(texts)
+            self._still = self._read(texts, on_texts)
             return
         self._tokens = tokenize(self.encoder.tokenizer, texts, max_tokens=self.encoder.spec.max_tokens)
         if self._lower is not None:
-            self._take_in_below(texts)
+            self._take_in_below(texts, on_texts)
 
-    def _read(self, texts: Sequence[str]) -> np.ndarray:
+    def _read(self, texts: Sequence[str], on_texts: Callable[[int], None]) -> np.ndarray:
         """Return the features of ``texts``, (n, width) float32, running the encoder over those that no cache holds."""
         import torch
 
@@ -115,18 +115,19 @@ class AdaptedEncoder:
         missing = {name: text for name, text in zip(names, texts, strict=True) if name not in known}
         tokens = tokenize(self.encoder.tokenizer, list(missing.values()), max_tokens=self.encoder.spec.max_tokens)
         forward = TorchForward([self._model], pooled=[self.pooled_layers], in_bf16=self.in_bf16)
-        [found] = read_features(forward, tokens, [self.width], lambda _: None)
+        [found] = read_features(forward, tokens, [self.width], on_texts)
         rounded = torch.from_numpy(found).to(torch.float16)
         fresh = {name: rounded[row : row + 1] for row, name in enumerate(missing)}
         if self._cache and self._team.is_first:
             self._cache.keep(source, depth, fresh)
-        return torch.cat([(known | fresh)[name] for name in names]).to(torch.float32).numpy()
+        said = known | fresh
+        return torch.cat([said[name] for name in names]).to(torch.float32).numpy()
 
     @property
     def _source(self) -> str:
         return f"{self.encoder.digest} {'bf16' if self.in_bf16 else 'fp32'}"
 
-    def _take_in_below(self, texts: Sequence[str]) -> None:
+    def _take_in_below(self, texts: Sequence[str], on_texts: Callable[[int], None]) -> None:
         import torch
 
         ends = np.cumsum(self.lengths)
@@ -138,27 +139,29 @@ class AdaptedEncoder:
             if name in known:
                 below[self._starts[row] : ends[row]] = known[name]
         missing = np.array([row for row in range(len(texts)) if not names or names[row] not in known], dtype=np.int64)
-        self._compute_below(missing, below)
+        self._compute_below(missing, below, on_texts)
         if self._cache and self._team.is_first:
             fresh = {names[row]: below[self._starts[row] : ends[row]] for row in missing}
             self._cache.keep(self._source, self._first, fresh)
         self._below = below.to(self._model.device)
 
-    def _compute_below(self, rows: np.ndarray, below: "torch.Tensor") -> None:
+    def _compute_below(self, rows: np.ndarray, below: "torch.Tensor", on_texts: Callable[[int], None]) -> None:
         import torch
 
         lower = self._lower
         assert lower is not None  # noqa: S101  (its caller asks for it only then)
 
         @torch.inference_mode()
-        def run(batch: np.ndarray) -> None:
+        def run(batch: np.ndarray) -> int:
             ids, mask = self._collate(rows[batch])
             with self.autocast():
                 hidden = lower(input_ids=ids, attention_mask=mask).last_hidden_state
             states = hidden[mask.bool()].clamp(-_LARGEST, _LARGEST).to(torch.float16)
             below[self._tokens_of(rows[batch])] = states.to(below.device)
+            return len(batch)
 
-        self._run(run, self._batches(rows))
+        for count in self._run(run, self._batches(rows)):
+            on_texts(count)
 
     def autocast(self) -> "torch.autocast":
         """Return what its layers run in, to be entered by each thread that runs them."""
@@ -181,22 +184,23 @@ class AdaptedEncoder:
         wanted = np.arange(len(self._tokens.ids)) if rows is None else rows
         features = torch.zeros((len(wanted), self.width), device=self._model.device)
 
-        def run(batch: np.ndarray) -> None:
+        def run(batch: np.ndarray) -> int:
             with torch.inference_mode(), self.autocast():
                 features[torch.from_numpy(batch)] = self.encode(wanted[batch]).to(torch.float32)
+            return len(batch)
 
-        self._run(run, self._team.share(self._batches(wanted)))
+        deque(self._run(run, self._team.share(self._batches(wanted))), maxlen=0)
         return self._team.add_up(features).cpu().numpy()
 
     def _batches(self, rows: np.ndarray) -> list[np.ndarray]:
         batch_tokens, _ = plan_passes(self._model.device)
         return plan_batches(self.lengths[rows], batch_tokens=batch_tokens)
 
-    def _run(self, run: Callable[[np.ndarray], None], batches: Sequence[np.ndarray]) -> None:
-        """Run batches outside of training."""
+    def _run(self, run: Callable[[np.ndarray], int], batches: Sequence[np.ndarray]) -> Iterator[int]:
+        """Run batches outside of training, and yield what comes of each."""
         _, threads = plan_passes(self._model.device)
         self.adapter.eval()
-        deque(side_by_side(run, batches, threads=threads), maxlen=0)
+        return side_by_side(run, batches, threads=threads)
 
     def state(self) -> "list[torch.Tensor]":
         """Return a copy of the adapter's weights."""

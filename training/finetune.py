@@ -168,11 +168,25 @@ def finetune(
         cache=around.cache,
         team=around.team,
     )
-    adapted.take_in([*train.texts, *dev.texts])
+    adapted.take_in([*train.texts, *dev.texts], _tell_of_reading(around))
     loop = _Loop(adapted, train, dev, names=names, recipe=recipe, seed=seed, around=around)
     if warm is not None:
         return loop.train_warm(warm)
     return loop.train_and_choose() if len(dev.texts) >= recipe.min_dev else loop.train_fixed()
+
+
+def _tell_of_reading(around: Surroundings) -> Callable[[int], None]:
+    """Return what tells, every few seconds, how many texts were read before the first step."""
+    told, done = time.monotonic(), 0
+
+    def tell(texts: int) -> None:
+        nonlocal told, done
+        done += texts
+        if around.on_progress and around.team.is_first and time.monotonic() - told > _TOLD_SECONDS:
+            told = time.monotonic()
+            around.on_progress(0.0, f"{done:,} texts read")
+
+    return tell
 
 
 def plan_texts(recipe: Recipe, *, train: int, dev: int, new: int | None = None) -> int:

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import training.finetune
 from labeling.config import load_config
 from labeling.errors import TrainingError
 from tests.training.parts import MESSAGES
@@ -348,6 +349,16 @@ def test_without_steps_only_a_head_is_fitted(tmp_path):
     warm = train(recipe, cache=cache, warm=WarmStart(start_from(cold, []).adapter, None, np.arange(len(ALL)) > 3))
     assert np.array_equal(outcome(warm), outcome(cold))
     assert warm.dev_logits is None
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_a_long_reading_is_told_of(monkeypatch, epochs):
+    monkeypatch.setattr(training.finetune, "_TOLD_SECONDS", -1.0)
+    told = []
+    warm = RECIPE.warm.model_copy(update={"epochs": 0})
+    recipe = QUADRATIC.model_copy(update={"epochs": epochs, "fixed_epochs": 0, "warm": warm})
+    train(recipe, on_progress=lambda share, text: told.append((share, text)))
+    assert (0.0, f"{len(ALL)} texts read") in told
 
 
 def test_more_layers_than_there_are_cannot_be_pooled():
