@@ -5,6 +5,7 @@ import importlib.util
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -158,5 +159,12 @@ def _load(name: str, path: Path, device: str) -> "tuple[PreTrainedModel, Any]":
 
 
 def _sha256(path: Path) -> str:
+    """Return the digest of a file; read once a process for as long as the file stays as it is."""
+    found = path.stat()
+    return _read_sha256(path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+
+
+@lru_cache(maxsize=64)
+def _read_sha256(path: Path, _state: tuple[int, ...]) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -5,6 +6,7 @@ import sys
 import pytest
 
 from labeling.errors import EncoderError
+from tests.small_encoder import small_encoder
 from training.encoder import EncoderSpec, load_encoder
 
 
@@ -31,6 +33,16 @@ def test_a_folder_serves_as_encoder_and_damage_is_named(encoder, tmp_path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(EncoderError, match=r"needs \*\.safetensors"):
         load_encoder(EncoderSpec(name=str(folder)))
+
+
+def test_weights_that_change_in_place_have_another_digest(tmp_path):
+    folder = shutil.copytree(small_encoder().name, tmp_path / "mine")
+    before = load_encoder(EncoderSpec(name=str(folder)))
+    with (folder / "model.safetensors").open("r+b") as weights:
+        weights.seek(-4, os.SEEK_END)
+        weights.write(b"\x00\x00\x80\x3f")
+    after = load_encoder(EncoderSpec(name=str(folder)))
+    assert (after.sha256 == before.sha256, after.digest == before.digest) == (False, False)
 
 
 def test_a_hub_model_that_cannot_be_reached_says_what_to_do(monkeypatch):
