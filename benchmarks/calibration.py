@@ -17,6 +17,7 @@ Peer: the same model uncalibrated, at temperature 1.
 """
 
 import argparse
+import math
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +33,7 @@ from training.calibration import (
     fit_temperature,
     negative_log_likelihood,
 )
+from training.quadratic import TEMPERATURE_SPREAD
 from training.scoring import softmax
 
 SEEDS: Final = 5
@@ -53,14 +55,14 @@ def main() -> None:
     train, test = load_banking77(asked.data)
     recipe = load_recipe(asked.recipe)
     kept = SeedResults("calibration", {"recipe": recipe.model_dump(mode="json")})
-    seeds = list(range(asked.seeds))
+    seeds, spread = list(range(asked.seeds)), TEMPERATURE_SPREAD if recipe.head.kind == "quadratic" else math.inf
     found = []
     for seed in seeds:
         if kept.find(seed, "logits") is None:
             began = time.monotonic()
             kept.keep(seed, "logits", run_seed(train, test, recipe=asked.recipe, seed=seed))
             print(f"seed {seed}: {time.monotonic() - began:.0f} s", flush=True)
-        found.append(measure(kept.find(seed, "logits"), np.random.default_rng(seed)))
+        found.append(measure(kept.find(seed, "logits"), spread=spread, rng=np.random.default_rng(seed)))
         print(f"seed {seed}:", found[-1], flush=True)
     _write(asked.recipe, found, seeds)
     kept.drop()
@@ -80,11 +82,11 @@ def run_seed(train: Part, test: Part, *, recipe: str, seed: int) -> dict[str, An
     }
 
 
-def measure(run: dict[str, Any], rng: np.random.Generator) -> dict[str, float]:
+def measure(run: dict[str, Any], *, spread: float, rng: np.random.Generator) -> dict[str, float]:
     """Return the figures of one seed."""
     dev, logits = np.array(run["dev"]), np.array(run["test"])
     targets = np.array(run["test_targets"])
-    temperature = fit_temperature(dev, np.array(run["dev_targets"]))
+    temperature = fit_temperature(dev, np.array(run["dev_targets"]), spread=spread)
     ours, peer = (_measure_at(logits, targets, at) for at in (temperature, 1.0))
     return {
         "temperature": temperature,

@@ -1,9 +1,11 @@
 """Confidence that means what it says: one temperature for a model, and how far off it is."""
 
+import math
+
 import numpy as np
 
 
-def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
+def fit_temperature(logits: np.ndarray, targets: np.ndarray, *, spread: float = math.inf) -> float:
     """Return the temperature that makes held-out answers likeliest (Guo et al., 2017).
 
     The search is bounded to [0.2, 10]: where every answer is right, the best temperature is zero, and a model that
@@ -12,15 +14,19 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     Args:
         logits: of cases that were not trained on, (n, labels); n >= 1.
         targets: the column of each case's true label, (n,) int.
+        spread: how far the temperature is expected from 1 beforehand: the scale (> 0) of a Cauchy prior of its
+            logarithm, which cases that leave little doubt overrule, wherever it is; infinite where nothing is known.
     """
     from scipy.optimize import minimize_scalar
 
-    found = minimize_scalar(
-        lambda log: negative_log_likelihood(logits, targets, float(np.exp(log))),
-        bounds=(np.log(0.2), np.log(10.0)),
-        method="bounded",
-    )
-    return float(np.exp(found.x))
+    def cost(log: float) -> float:
+        unlikely = math.log1p((log / spread) ** 2) / len(targets)
+        return negative_log_likelihood(logits, targets, float(np.exp(log))) + unlikely
+
+    everywhere, near_one = (np.log(0.2), np.log(10.0)), (-5 * spread, 5 * spread)
+    searched = [everywhere] if math.isinf(spread) else [everywhere, near_one]  # the prior may make two valleys
+    found = [float(minimize_scalar(cost, bounds=bounds, method="bounded").x) for bounds in searched]
+    return math.exp(min(found, key=cost))
 
 
 def negative_log_likelihood(logits: np.ndarray, targets: np.ndarray, temperature: float = 1.0) -> float:

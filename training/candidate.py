@@ -1,5 +1,6 @@
 """Train one candidate: from a frozen training set to a model folder that was read back and compared."""
 
+import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from training.heads import apply_head
 from training.lowering import add_first_reader, lower_precision
 from training.model_folder import ModelDescription, load_adapter, load_description, load_head, save_model
 from training.novelty import Novelty, fit_novelty
-from training.quadratic import QuadraticHead
+from training.quadratic import TEMPERATURE_SPREAD, QuadraticHead
 from training.recipe import Precision, Recipe
 from training.scoring import Scorer, softmax
 from training.team import Team
@@ -207,11 +208,13 @@ def _find_temperature(
     """Return a temperature and where it comes from: calibrate, dev, the champion gone on from, or nothing."""
     place = {name: position for position, name in enumerate(names)}
     known = calibrate.filter(pl.col("label").is_in(list(names)))
+    spread = TEMPERATURE_SPREAD if isinstance(trained.head, QuadraticHead) else math.inf
     if known.height >= _MIN_CALIBRATE:
         targets = np.array([place[label] for label in known["label"]])
-        return fit_temperature(_logits(trained, known["text"].to_list()), targets), "calibrate"
+        return fit_temperature(_logits(trained, known["text"].to_list()), targets, spread=spread), "calibrate"
     if trained.dev_logits is not None and len(dev.labels) >= _MIN_CALIBRATE:
-        return fit_temperature(trained.dev_logits, np.array([place[label] for label in dev.labels])), "dev"
+        targets = np.array([place[label] for label in dev.labels])
+        return fit_temperature(trained.dev_logits, targets, spread=spread), "dev"
     return (1.0, "nothing") if champion is None else (champion, "champion")
 
 

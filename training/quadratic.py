@@ -24,6 +24,10 @@ _SHARPNESS: Final = 3.5
 """What the logarithms are multiplied by, so that they need about no temperature: chosen likewise, and much the same
 from 300 to 8,000 texts."""
 
+TEMPERATURE_SPREAD: Final = 0.01
+"""How far from 1 a temperature is expected (``fit_temperature``): one fitted freely to a dev part of 1,200 texts made
+the loss on eight development cuts larger, with this prior smaller (docs/training.md)."""
+
 _MOST_ROWS: Final = 12_000
 """Of more texts the likenesses of each to each would not fit into a small memory: sums over texts are kept instead."""
 

@@ -21,6 +21,21 @@ def test_the_temperature_that_made_the_answers_is_found(true_temperature):
     assert fit_temperature(logits, targets) == pytest.approx(true_temperature, rel=0.1)
 
 
+def test_a_temperature_expected_near_one_takes_cases_to_be_elsewhere():
+    rng = np.random.default_rng(0)
+
+    def cases(count, temperature):
+        logits = rng.normal(size=(count, 5)) * 3
+        chances = softmax(logits, temperature).astype(np.float64)
+        return logits, np.array([rng.choice(5, p=row / row.sum()) for row in chances])
+
+    few, many = cases(300, 1.1), cases(3000, 2.0)
+    assert fit_temperature(*few) == pytest.approx(1.1, abs=0.08)
+    assert abs(fit_temperature(*few) - 1) > 0.03
+    assert fit_temperature(*few, spread=0.01) == pytest.approx(1, abs=0.01)
+    assert fit_temperature(*many, spread=0.01) == pytest.approx(fit_temperature(*many), rel=0.01)
+
+
 def test_certain_and_right_answers_stay_within_the_bounds():
     assert fit_temperature(np.eye(3), np.arange(3)) == pytest.approx(0.2, rel=0.01)
     assert fit_temperature(np.eye(3), np.array([1, 2, 0])) == pytest.approx(10, rel=0.01)

@@ -10,6 +10,7 @@ from labeling.errors import EncoderError, TrainingError
 from labeling.tables import LABELS
 from labeling.taxonomy import Label, Task
 from tests.training.parts import MESSAGES
+from training.calibration import fit_temperature
 from training.candidate import PARITY_TOLERANCE, Champion, train_candidate, would_start_warm
 from training.model_folder import load_manifest
 from training.quadratic import QuadraticHead
@@ -113,6 +114,17 @@ def test_the_temperature_comes_from_calibrate_where_there_is_enough(tmp_path):
     assert sure.params["temperature_source"] == "calibrate"
     assert sure.temperature < 1 < unsure.temperature
     assert Scorer.load(unsure.folder).about.temperature == unsure.temperature
+
+
+def test_a_quadratic_head_keeps_its_temperature_for_a_handful_of_cases(tmp_path):
+    recipe = load_config(Path(__file__).parents[2] / "configs" / "recipes" / "intent.yaml", Recipe)
+    calibrate = pl.DataFrame({"text": [text for _, text, _ in ALL], "label": [row[2] for row in ALL]})
+    made = train_candidate(frozen(), INTERACTIONS, calibrate=calibrate, recipe=recipe, folder=tmp_path / "topic")
+    logits = Scorer.load(made.folder).logits(calibrate["text"].to_list())
+    names = list(Scorer.load(made.folder).labels)
+    freely = fit_temperature(logits, np.array([names.index(label) for label in calibrate["label"]]))
+    assert made.params["temperature_source"] == "calibrate"
+    assert abs(np.log(made.temperature)) < abs(np.log(freely))
 
 
 def test_a_candidate_answers_in_what_its_recipe_says(candidate, tmp_path):
