@@ -1,6 +1,7 @@
 """Confidence that means what it says: one temperature for a model, and how far off it is."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -25,8 +26,8 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray, *, spread: float = 
 
     everywhere, near_one = (np.log(0.2), np.log(10.0)), (-5 * spread, 5 * spread)
     searched = [everywhere] if math.isinf(spread) else [everywhere, near_one]  # the prior may make two valleys
-    found = [float(minimize_scalar(cost, bounds=bounds, method="bounded").x) for bounds in searched]
-    return math.exp(min(found, key=cost))
+    found: list[Any] = [minimize_scalar(cost, bounds=bounds, method="bounded") for bounds in searched]
+    return math.exp(min((one.x for one in found), key=cost))
 
 
 def negative_log_likelihood(logits: np.ndarray, targets: np.ndarray, temperature: float = 1.0) -> float:
