@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -220,22 +219,11 @@ def _model_card(loop: Loop, found: Findings, tasks: Mapping[str, TaskEvidence], 
             tasks={task: scorer.about.labels for task, scorer in challenger.scorers.items()},
             cards={task: evidence.challenger for task, evidence in tasks.items()},
             data={task: evidence.data for task, evidence in tasks.items()},
-            handoff=_tell_handoff(challenger.about.handoff.model_dump(mode="json")),
+            handoff=challenger.about.handoff.tell(),
             judged_at=loop.now(),
             verdict=verdict.name,
         )
     )
-
-
-def _tell_handoff(policy: Mapping[str, Any]) -> str:
-    """Return when the release steps aside, in a sentence."""
-    told = [
-        f"{task}: a confidence below {fitted['threshold']:.2f}"
-        if fitted["threshold"] is not None
-        else f"{task}: always"
-        for task, fitted in policy["thresholds"].items()
-    ]
-    return f"It steps aside at {'; '.join(told)}."
 
 
 def _by_task(gate: GateResult) -> tuple[str, GateResult]:
