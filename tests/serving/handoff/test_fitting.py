@@ -50,7 +50,9 @@ def test_a_signal_that_tells_wrong_answers_counts_and_none_ever_counts_against()
     confidences = np.full(1500, 0.8)
     wrong = rng.random(1500) < np.where(wishes, 0.6, 0.05)
     cases = cases_of(answers_of(confidences), wishes=wishes, repetition=1.0 - wishes)
-    policy = fit(cases, Outcomes({"intent": np.where(wrong, "fraud", "refund").tolist()}, np.zeros(1500, bool)), always=())
+    policy = fit(
+        cases, Outcomes({"intent": np.where(wrong, "fraud", "refund").tolist()}, np.zeros(1500, bool)), always=()
+    )
     weights = dict(zip(SIGNALS, policy.risk.weights, strict=True))
     assert weights[WISHED] > 1
     assert min(weights.values()) >= 0
@@ -95,7 +97,9 @@ def test_groups_share_the_chance_of_error_and_small_ones_take_the_threshold_of_a
     assert policy.promise.confidence == pytest.approx(1 - 0.1 / 3)
     assert policy.groups["voice"].threshold == policy.promise.threshold
     assert policy.groups["voice"].laxest is None
-    assert not any(found.own for found in fit(cases, outcomes, group_by="channel", min_group_cases=2000).groups.values())
+    assert not any(
+        found.own for found in fit(cases, outcomes, group_by="channel", min_group_cases=2000).groups.values()
+    )
     odd = cases_of(answers_of([0.9, 0.9]), groups={"channel": ["chat", "fax"]})
     one, other = policy.decide(odd)
     assert one.threshold != other.threshold
@@ -159,9 +163,11 @@ def test_the_alarm_and_the_edge_of_scope_keep_to_their_rates_on_new_messages():
     assert policy.out_of_scope(new).mean() == pytest.approx(0.1, abs=0.035)
     upset = cases_of(answers_of([0.999]), moods=[(1.0, 0.9, -1.0)])
     assert policy.decide(upset)[0].reason == "sentiment_alarm"
-    assert not fit(cases, Outcomes({"intent": truth}, np.zeros(4000, bool)), sentiment=MOOD, always=()).decide(upset)[
-        0
-    ].handoff
+    assert (
+        not fit(cases, Outcomes({"intent": truth}, np.zeros(4000, bool)), sentiment=MOOD, always=())
+        .decide(upset)[0]
+        .handoff
+    )
 
 
 def test_the_same_cases_and_chance_make_the_same_policy_and_it_survives_json():

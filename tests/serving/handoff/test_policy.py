@@ -53,7 +53,9 @@ def test_each_decision_lists_the_signals_that_made_it_strongest_first():
 )
 @settings(max_examples=60, deadline=None)
 def test_no_signal_that_grows_ever_lowers_the_risk(confidence, lower, novelty, more, mood, repetition):
-    policy = weighted(low_confidence=0.8, ambiguous=0.5, out_of_scope=0.4, negative_sentiment=0.7, repeated_question=0.6)
+    policy = weighted(
+        low_confidence=0.8, ambiguous=0.5, out_of_scope=0.4, negative_sentiment=0.7, repeated_question=0.6
+    )
     calm = cases_of(answers_of([confidence], novelty=[novelty]), moods=[(mood,)], repetition=[repetition / 2])
     worse = cases_of(
         answers_of([max(0.26, confidence - lower)], novelty=[novelty + more]),
