@@ -44,24 +44,23 @@ def test_each_decision_lists_the_signals_that_made_it_strongest_first():
 
 
 @given(
-    confidence=st.floats(0.26, 0.999),
-    lower=st.floats(0, 0.2),
-    novelty=st.floats(-3, 6),
-    more=st.floats(0, 5),
-    mood=st.floats(-1, 1),
-    repetition=st.floats(0, 1),
+    confidences=st.tuples(st.floats(0.26, 0.999), st.floats(0.26, 0.999)),
+    novelties=st.tuples(st.floats(-3, 6), st.floats(-3, 6)),
+    moods=st.tuples(st.floats(-1, 1), st.floats(-1, 1)),
+    repetitions=st.tuples(st.floats(0, 1), st.floats(0, 1)),
 )
 @settings(max_examples=60, deadline=None)
-def test_no_signal_that_grows_ever_lowers_the_risk(confidence, lower, novelty, more, mood, repetition):
-    policy = weighted(
-        low_confidence=0.8, ambiguous=0.5, out_of_scope=0.4, negative_sentiment=0.7, repeated_question=0.6
-    )
-    calm = cases_of(answers_of([confidence], novelty=[novelty]), moods=[(mood,)], repetition=[repetition / 2])
-    worse = cases_of(
-        answers_of([max(0.26, confidence - lower)], novelty=[novelty + more]),
-        moods=[(max(-1.0, mood - lower),)],
-        repetition=[repetition],
-        wishes=[True],
+def test_no_signal_that_grows_ever_lowers_the_risk(confidences, novelties, moods, repetitions):
+    weights = {"low_confidence": 0.8, "ambiguous": 0.5, "out_of_scope": 0.4, "negative_sentiment": 0.7}
+    policy = weighted(**weights, repeated_question=0.6)
+    calm, worse = (
+        cases_of(
+            answers_of([sorted(confidences, reverse=True)[place]], novelty=[sorted(novelties)[place]]),
+            moods=[(sorted(moods, reverse=True)[place],)],
+            repetition=[sorted(repetitions)[place]],
+            wishes=[place],
+        )
+        for place in (0, 1)
     )
     [one], [other] = policy.decide(calm), policy.decide(worse)
     assert other.risk >= one.risk - 1e-7
