@@ -10,6 +10,7 @@ import yaml
 
 from assets.measuring import Questions
 from assets.panel import Panel, Reading
+from assets.promises import count_kept, describe_handoff, read_kept
 from assets.resources import Loop
 from labeling import tables as t
 from serving.release import Release
@@ -66,11 +67,13 @@ def describe_policy(policy: GatePolicy) -> str:
 
 def gather_grounds(loop: Loop, found: Findings, *, rng: np.random.Generator) -> Grounds:
     """Return what the verdict will rest on; of the tasks that have a test case."""
+    policy = found.panel.challenger.about.handoff
+    kept = read_kept(found.earlier) if found.earlier else count_kept(policy, found.frames, found.readings)
     tasks = {task: _task_evidence(loop, found, task, rng) for task, frame in found.frames.items() if frame.height}
     return Grounds(
         tasks=tasks,
         policy=describe_policy(loop.settings.gates),
-        handoff=found.panel.challenger.about.handoff.model_dump(mode="json"),
+        handoff=describe_handoff(policy, kept),
         environment=list_packages(),
         model_digests=found.panel.challenger.about.models,
         plots=draw_plots(tasks),
