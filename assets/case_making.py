@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,6 +10,7 @@ import yaml
 
 from assets.measuring import Questions
 from assets.panel import Panel, Reading
+from assets.promises import count_kept, describe_handoff, read_kept
 from assets.resources import Loop
 from labeling import tables as t
 from serving.release import Release
@@ -67,11 +67,13 @@ def describe_policy(policy: GatePolicy) -> str:
 
 def gather_grounds(loop: Loop, found: Findings, *, rng: np.random.Generator) -> Grounds:
     """Return what the verdict will rest on; of the tasks that have a test case."""
+    policy = found.panel.challenger.about.handoff
+    kept = read_kept(found.earlier) if found.earlier else count_kept(policy, found.frames, found.readings)
     tasks = {task: _task_evidence(loop, found, task, rng) for task, frame in found.frames.items() if frame.height}
     return Grounds(
         tasks=tasks,
         policy=describe_policy(loop.settings.gates),
-        handoff=found.panel.challenger.about.handoff.model_dump(mode="json"),
+        handoff=describe_handoff(policy, kept),
         environment=list_packages(),
         model_digests=found.panel.challenger.about.models,
         plots=draw_plots(tasks),
@@ -220,22 +222,11 @@ def _model_card(loop: Loop, found: Findings, tasks: Mapping[str, TaskEvidence], 
             tasks={task: scorer.about.labels for task, scorer in challenger.scorers.items()},
             cards={task: evidence.challenger for task, evidence in tasks.items()},
             data={task: evidence.data for task, evidence in tasks.items()},
-            handoff=_tell_handoff(challenger.about.handoff.model_dump(mode="json")),
+            handoff=challenger.about.handoff.tell(),
             judged_at=loop.now(),
             verdict=verdict.name,
         )
     )
-
-
-def _tell_handoff(policy: Mapping[str, Any]) -> str:
-    """Return when the release steps aside, in a sentence."""
-    told = [
-        f"{task}: a confidence below {fitted['threshold']:.2f}"
-        if fitted["threshold"] is not None
-        else f"{task}: always"
-        for task, fitted in policy["thresholds"].items()
-    ]
-    return f"It steps aside at {'; '.join(told)}."
 
 
 def _by_task(gate: GateResult) -> tuple[str, GateResult]:

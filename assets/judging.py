@@ -10,15 +10,16 @@ import polars as pl
 from assets.case_making import Findings, describe_policy, gather_grounds, search_artifacts, write_case
 from assets.measuring import Measured, draw_questions, measure_panel
 from assets.panel import Panel, Reading, open_panel
+from assets.promises import count_kept, read_kept
 from assets.resources import Loop
 from assets.training import settled_labels
 from labeling.digests import digest
-from serving.release import Release
+from serving.release import Policy, Release
 from training.features import digest_text
 from training.judging.answers import DIMENSIONS, MODELS, has_model, pair_answers, read_answers
 from training.judging.case_file import DESCRIPTION, CaseFile
 from training.judging.disagreements import DisagreementSample
-from training.judging.evidence import Evidence, Request
+from training.judging.evidence import Evidence, KeptAnswers, Request
 from training.judging.gates import GateResult, Verdict, join_verdicts
 from training.judging.judge import judge
 from training.judging.personal_data import PersonalData
@@ -175,6 +176,10 @@ class _Test:
     frames: Mapping[str, pl.DataFrame]
     readings: Mapping[str, Mapping[str, Reading]] = field(default_factory=dict)
 
+    def kept(self, policy: Policy) -> dict[str, KeptAnswers]:
+        """Return, by task that ``policy`` promises something of, what it keeps of the challenger's answers."""
+        return count_kept(policy, self.frames, self.readings)
+
 
 def _test_cases(loop: Loop, release: Release) -> dict[str, pl.DataFrame]:
     return {task: settled_labels(loop, task, lot="audit", part="test") for task in release.tasks}
@@ -225,6 +230,7 @@ def _judge_tasks(
     entries: Sequence[Entry],
 ) -> Verdict:
     policy, verdicts = loop.settings.gates, {}
+    kept = read_kept(judging.earlier) if judging.earlier else test.kept(judging.release.about.handoff)
     for task, frame in test.frames.items():
         sampled = judging.sampled.get(task)
         evidence = Evidence(
@@ -235,6 +241,7 @@ def _judge_tasks(
             seconds_per_text=measured.seconds_per_text,
             behaviour=measured.behaviour.get(task, {}),
             personal_data=searched,
+            kept=kept.get(task),
             parity=judging.version.tags.get(PARITY_TAG) == PASSED,
             new_labels=measured.new_labels.get(task, frozenset()),
             waivers=read_waivers(entries, judging.version.version, task),

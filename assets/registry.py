@@ -11,14 +11,13 @@ import dagster as dg
 from assets.lineage import metadata_of
 from assets.resources import Loop
 from assets.review_plots import as_markdown
-from assets.training import PROBE, settled_labels
+from assets.training import PROBE
 from labeling.taxonomy import Taxonomy
 from training.registry.registry import MEMBERS_TAG, RELEASE, registered_name
 
 if TYPE_CHECKING:
     from assets.judging import Judging
-    from serving.handoff import HandoffPolicy
-    from serving.release import Release
+    from serving.release import Release, ReleaseDescription
     from training.judging.evidence import Request
     from training.registry.registry import ModelRegistry
 
@@ -108,33 +107,14 @@ def _training_sets(context: dg.AssetExecutionContext, tasks: Iterable[str]) -> d
     return {task: str(frozen) for task, frozen in found.items() if frozen}
 
 
-def _fit_handoff(loop: Loop, folders: Mapping[str, Path]) -> "HandoffPolicy":
-    """Fit the handoff policy to these models, on the audit lot's calibrate part.
-
-    As a release decides: by the confidence in the model's own labels, whether the answer in today's is right.
-    """
-    from serving.handoff import CalibrateAnswers, fit_handoff
-    from training.scoring import Scorer
-    from training.translated import translate_scores
-
-    answers = {}
-    for task, folder in folders.items():
-        cases = settled_labels(loop, task, lot="audit", part="calibrate")
-        scores = Scorer.load(folder).score(cases["text"].to_list())
-        said = translate_scores(scores, loop.settings.taxonomy, task).frame()["label"]
-        sure = scores.frame()["confidence"].to_numpy()
-        answers[task] = CalibrateAnswers(sure, (said == cases["label"]).to_numpy())
-    return fit_handoff(answers, loop.settings.handoff)
-
-
-def _handoff_params(policy: "HandoffPolicy") -> dict[str, str]:
-    fitted = {f"{task}.{name}": str(value) for task, found in policy.thresholds.items() for name, value in found}
-    return {f"handoff.{name}": value for name, value in fitted.items()}
+def _handoff_params(about: "ReleaseDescription") -> dict[str, str]:
+    return {f"handoff.{name}": value for name, value in about.handoff.figures().items()}
 
 
 def _build_and_judge(
     context: dg.AssetExecutionContext, loop: Loop, members: Mapping[str, str], request: "Request"
 ) -> dict[str, Any]:
+    from assets.handoff import fit_release_handoff
     from assets.judging import Judging
     from serving.package import package_release
     from serving.release import Release, build_release
@@ -143,13 +123,13 @@ def _build_and_judge(
     registry = loop.open_registry()
     folders = {task: registry.download(registered_name(task), version) for task, version in members.items()}
     with tempfile.TemporaryDirectory(prefix="cxloop-release-") as built:
-        about = build_release(folders, _fit_handoff(loop, folders), Path(built))
+        about = build_release(folders, fit_release_handoff(loop, folders), Path(built))
         release = Release.load(Path(built))
         context.log.info(f"registering {about.release_id}")
         done = registry.register(
             RELEASE,
             package_release(Path(built), release, probe=PROBE),
-            RunRecord(experiment=RELEASE, name=about.release_id, params=_handoff_params(about.handoff)),
+            RunRecord(experiment=RELEASE, name=about.release_id, params=_handoff_params(about)),
             key=about.release_id,
             tags={MEMBERS_TAG: json.dumps({registered_name(task): version for task, version in members.items()})},
         )

@@ -13,7 +13,7 @@ from labeling.selection.policy import SelectionPolicy
 from labeling.sources.redaction import RedactionRules
 from labeling.sources.source import SourcesConfig
 from labeling.taxonomy import Taxonomy
-from serving.handoff import HandoffConfig
+from serving.handoff.config import HandoffConfig
 from serving.notices import NoticesConfig
 from training.judging.gates import GatePolicy
 from training.recipe import Recipe

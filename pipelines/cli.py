@@ -86,6 +86,7 @@ for _name, _panel in _COMMANDS.items():
 for _name, _panel in {
     "audit": _DECIDE,
     "config": _WORK,
+    "policy": _WORK,
     "quarantine": _WORK,
     "review": _WORK,
     "reviewers": _DECIDE,

@@ -12,8 +12,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
+import numpy as np
 import polars as pl
 from pydantic import Field, ValidationError
 
@@ -21,10 +22,14 @@ from labeling.config import Config
 from labeling.digests import digest
 from labeling.errors import ModelError
 from labeling.taxonomy import Taxonomy
-from labeling.vocabulary import NONE_OF_THESE
-from serving.handoff import HandoffPolicy, TaskAnswers
+from serving.conversation import Conversation
+from serving.handoff.cases import Cases
+from serving.handoff.decisions import Decision
+from serving.handoff.first_version import ConfidencePolicy
+from serving.handoff.policy import HandoffPolicy
+from serving.reading import Reader, Reading
 from training.registry.registry import RELEASE, ModelRegistry
-from training.scoring import JointScorer, Scorer, Scores
+from training.scoring import Scorer, Scores
 from training.translated import translate_scores
 
 if TYPE_CHECKING:
@@ -35,8 +40,8 @@ if TYPE_CHECKING:
 _DESCRIPTION: Final = "release.json"
 _MODELS: Final = "models"
 
-RETIRED_LABEL: Final = "retired_label"
-"""The reason to step aside where the model's own answer is a label that nobody asks for any more."""
+Policy = HandoffPolicy | ConfidencePolicy
+"""Releases keep the policy that they were built with, whichever version it is of."""
 
 
 class ReleaseDescription(Config):
@@ -45,7 +50,7 @@ class ReleaseDescription(Config):
     schema_version: int = Field(default=1, ge=1, le=1)
     release_id: str
     models: dict[str, str] = Field(min_length=1)
-    handoff: HandoffPolicy
+    handoff: Annotated[Policy, Field(discriminator="schema_version")]
 
 
 class Release:
@@ -66,7 +71,7 @@ class Release:
         self.about = about
         self.scorers = dict(scorers)
         self.folders = dict(folders)
-        self._joint = JointScorer(scorers)
+        self._reader = Reader(scorers, taxonomy)
         self.taxonomy = taxonomy
 
     @classmethod
@@ -93,32 +98,51 @@ class Release:
 
     def score(self, texts: Sequence[str], on_progress: "Progress | None" = None) -> dict[str, Scores]:
         """Return what each model says of n texts, by task, in its own labels."""
-        return self._joint.score(texts, on_progress)
+        return self._reader.score(texts, on_progress)
 
     def in_labels_of(self, taxonomy: Taxonomy, own: Mapping[str, Scores]) -> dict[str, Scores]:
         """Return ``own`` (``score``) in the labels that ``taxonomy`` has."""
         return {task: translate_scores(scores, taxonomy, task) for task, scores in own.items()}
 
-    def step_aside(self, texts: Sequence[str], own: Mapping[str, Scores]) -> list[str]:
-        """Return for each of n texts why to step aside ("" where the answer is kept); ``own`` is ``score`` of them."""
-        return self._reasons(
-            texts, own, {task: self._in_labels_of_today(task, one).frame() for task, one in own.items()}
+    def read(
+        self,
+        conversations: Sequence[Conversation],
+        own: Mapping[str, Scores] | None = None,
+        on_progress: "Progress | None" = None,
+    ) -> Reading:
+        """Return what its models say of n conversations; ``own`` is ``score`` of the turns that count, if known."""
+        policy = self.about.handoff
+        return self._reader.read(
+            conversations, tasks=policy.tasks, sentiment=policy.sentiment, own=own, on_progress=on_progress
         )
 
-    def answer(self, texts: Sequence[str], on_progress: "Progress | None" = None) -> pl.DataFrame:
-        """Answer every task for each of n texts, and decide whether to step aside.
+    def decide(self, cases: Cases, rng: np.random.Generator | None = None) -> list[Decision]:
+        """Return for each of n cases whether to step aside, and why.
 
-        The decision falls on the models' own labels and confidences, which the policy was fitted to. An answer whose
-        label was retired since, or became "none of these", goes to a person, too.
+        Every decision of the release is made here. It falls on the models' own labels and confidences, which the policy
+        was fitted to. An answer whose label was retired since, or became "none of these", goes to a person, too.
+
+        Args:
+            cases: what ``read`` found.
+            rng: the source of chance near the threshold; without one the threshold alone decides.
+        """
+        return self.about.handoff.decide(cases, rng)
+
+    def step_aside(self, texts: Sequence[str], own: Mapping[str, Scores]) -> list[str]:
+        """Return for each of n texts why to step aside ("" where the answer is kept); ``own`` is ``score`` of them."""
+        return [decision.reason for decision in self.decide(self.read(_as_conversations(texts), own).cases)]
+
+    def answer(self, texts: Sequence[str], on_progress: "Progress | None" = None) -> pl.DataFrame:
+        """Answer every task for each of n texts, each a conversation of its own, and decide whether to step aside.
 
         Returns:
             n rows in order: for each task ``<task>``, ``<task>_confidence`` and ``<task>_margin`` in [0, 1] and
             ``<task>_novelty`` (null of a model without novelty statistics); then ``handoff``, ``handoff_reason`` (a
             code, "" where kept) and ``release`` (its id).
         """
-        own = self.score(texts, on_progress)
-        frames = {task: self._in_labels_of_today(task, scores).frame() for task, scores in own.items()}
-        reasons = self._reasons(texts, own, frames)
+        reading = self.read(_as_conversations(texts), on_progress=on_progress)
+        reasons = [decision.reason for decision in self.decide(reading.cases)]
+        frames = {task: self._reader.today(task, scores).frame() for task, scores in reading.own.items()}
         columns = [
             frame.select(pl.col("label").alias(task), pl.col("confidence", "margin", "novelty").name.prefix(f"{task}_"))
             for task, frame in frames.items()
@@ -130,33 +154,6 @@ class Release:
             handoff_reason=pl.col("handoff_reason"),
             release=pl.lit(self.about.release_id),
         )
-
-    def _in_labels_of_today(self, task: str, scores: Scores) -> Scores:
-        return translate_scores(scores, self.taxonomy, task) if self.taxonomy else scores
-
-    def _reasons(self, texts: Sequence[str], own: Mapping[str, Scores], today: Mapping[str, pl.DataFrame]) -> list[str]:
-        """Return for each text why to step aside, "" where the answer is kept."""
-        frames = {task: scores.frame() for task, scores in own.items()}
-        said = {
-            task: TaskAnswers(frame["label"].to_list(), frame["confidence"].to_numpy())
-            for task, frame in frames.items()
-        }
-        reasons = [decision.reason for decision in self.about.handoff.decide(texts, said)]
-        for task in self.about.handoff.thresholds if self.taxonomy else ():
-            if task in said:
-                changed = self._changed_reasons(task, said[task].labels, today[task]["label"].to_list())
-                reasons = [reason or why for reason, why in zip(reasons, changed, strict=True)]
-        return reasons
-
-    def _changed_reasons(self, task: str, own: Sequence[str], today: Sequence[str]) -> list[str]:
-        """Return why to step aside because of what became of labels since the release was trained."""
-        former = self.taxonomy.former(task) if self.taxonomy else {}
-        retired = {label for label, now in former.items() if now is None}
-        outside = f"{NONE_OF_THESE}:{task}"
-        return [
-            f"{RETIRED_LABEL}:{task}" if was in retired else outside if now == NONE_OF_THESE else ""
-            for was, now in zip(own, today, strict=True)
-        ]
 
     def public_answer(self, texts: Sequence[str]) -> "pd.DataFrame":
         """Return ``answer`` as the registered model gives it: a pandas frame, without margins and novelty."""
@@ -213,7 +210,7 @@ def open_champion(registry: ModelRegistry, taxonomy: Taxonomy | None = None) -> 
     return None if version is None else Champion(version, Release.load(registry.download(RELEASE, version), taxonomy))
 
 
-def build_release(models: Mapping[str, Path], handoff: HandoffPolicy, folder: Path) -> ReleaseDescription:
+def build_release(models: Mapping[str, Path], handoff: Policy, folder: Path) -> ReleaseDescription:
     """Put one model per task and the handoff policy together in ``folder``; a killed build is begun anew.
 
     Args:
@@ -242,6 +239,10 @@ def build_release(models: Mapping[str, Path], handoff: HandoffPolicy, folder: Pa
             "free some space or check the folder's rights, and run again"
         ) from error
     return about
+
+
+def _as_conversations(texts: Sequence[str]) -> list[Conversation]:
+    return [Conversation.of_text(text) for text in texts]
 
 
 def load_description(folder: Path) -> ReleaseDescription:

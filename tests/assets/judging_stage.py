@@ -8,9 +8,9 @@ import yaml
 
 from assets.resources import Loop
 from labeling import tables as t
-from serving.handoff import HandoffConfig, HandoffPolicy, Threshold
 from serving.release import Release, build_release
 from tests.assets.conftest import NOW, StockedHome
+from tests.serving.policies import policy_of
 from tests.small_encoder import small_encoder
 from tests.training.parts import MESSAGES, saved_model
 from tests.training.registry.stage import PEOPLE, decide, write_case
@@ -35,9 +35,7 @@ def build_pair(folder: Path) -> tuple[Path, Path]:
     contrary = shutil.copytree(folder / "one", folder / "contrary")
     about = json.loads((contrary / "model.json").read_text())
     (contrary / "model.json").write_text(json.dumps(about | {"labels": about["labels"][::-1]}))
-    config = HandoffConfig(schema_version=1, promised_error_share=0.2, confidence=0.9, min_cases=30)
-    fitted = Threshold(threshold=0.9, cases=100, kept=50, wrong=0, error_bound=0.05)
-    policy = HandoffPolicy(config=config, thresholds={"topic": fitted})
+    policy = policy_of("topic")
     for name, model in (("of-one", one), ("of-contrary", contrary)):
         build_release({"topic": model}, policy, folder / name)
     return folder / "of-one", folder / "of-contrary"

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from assets.judging import Judging, describe_gates, judge_release
+from assets.promises import read_kept
 from labeling import tables as t
 from labeling.errors import RegistryError
 from serving.release import Release
@@ -50,6 +51,16 @@ def test_a_release_is_scored_on_the_test_part_alone(once):
     assert card.slices["channel"]["chat"].cases == 30
     names = {gate.name for gate in found.gates}
     assert names >= {"topic.enough_cases", "topic.beats_commonest", "topic.behaviour"}
+
+
+def test_the_handoff_promise_is_judged_on_what_the_policy_keeps_and_stands_in_the_case_file(once, pair):
+    _, found = once
+    handed = Release.load(pair[0]).answer([TEXTS[row % len(TEXTS)] for row in range(30)])["handoff"].to_list()
+    kept = read_kept(found.case_file)["topic"]
+    assert (kept.cases, kept.kept, kept.promised) == (30, handed.count(False), 0.2)
+    assert kept.wrong == handed[:6].count(False)
+    [gate] = [gate for gate in found.gates if gate.name == "topic.promise"]
+    assert gate.measured.startswith(f"{kept.wrong} of {kept.kept} kept answers wrong")
 
 
 def test_the_ledger_and_the_version_name_the_case_file(once):

@@ -14,10 +14,10 @@ from assets.review import labels
 from assets.training import settled_labels, training_assets
 from labeling import tables as t
 from pipelines.cli import app
-from serving.handoff import HandoffConfig, HandoffPolicy, Threshold
 from serving.release import Release, build_release
 from tests.assets.conftest import NOW, StockedHome
 from tests.assets.judging_stage import TEXTS, JudgedHome
+from tests.serving.policies import policy_of
 from tests.small_encoder import small_encoder
 from tests.training.parts import saved_model
 
@@ -142,9 +142,7 @@ def folders(tmp_path_factory) -> tuple[Path, Path]:
     newer = shutil.copytree(folder / "older", folder / "newer")
     about = json.loads((newer / "model.json").read_text())
     (newer / "model.json").write_text(json.dumps(about | {"labels": ["parcel", "refund"]}))
-    config = HandoffConfig(schema_version=1, promised_error_share=0.2, confidence=0.9, min_cases=30)
-    fitted = Threshold(threshold=0.9, cases=100, kept=50, wrong=0, error_bound=0.05)
-    policy = HandoffPolicy(config=config, thresholds={"topic": fitted})
+    policy = policy_of("topic")
     for name, model in (("of-older", older), ("of-newer", newer)):
         build_release({"topic": model}, policy, folder / name)
     return folder / "of-older", folder / "of-newer"

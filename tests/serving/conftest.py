@@ -1,18 +1,15 @@
 import pytest
 
-from serving.handoff import HandoffConfig, HandoffPolicy, Threshold
+from serving.handoff.policy import HandoffPolicy
 from serving.release import Release, build_release
+from tests.serving.policies import policy_of
 from tests.training.parts import saved_model
 
 
 @pytest.fixture(scope="session")
 def policy() -> HandoffPolicy:
     """Keeps every answer of confidence 0.9 and more; "refund" always goes to a person."""
-    config = HandoffConfig(
-        schema_version=1, promised_error_share=0.2, confidence=0.9, min_cases=30, high_risk_labels=("refund",)
-    )
-    fitted = Threshold(threshold=0.9, cases=100, kept=50, wrong=0, error_bound=0.05)
-    return HandoffPolicy(config=config, thresholds={"topic": fitted})
+    return policy_of("topic", high_risk_labels=("refund",))
 
 
 @pytest.fixture(scope="session")

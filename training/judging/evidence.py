@@ -23,6 +23,18 @@ class FailureCount(NamedTuple):
     champion: int | None = None
 
 
+class KeptAnswers(NamedTuple):
+    """What the challenger's handoff policy keeps of the test: ``kept`` of ``cases``, ``wrong`` of these wrongly.
+
+    ``promised`` in (0, 1) is the largest share of wrong answers among those kept that the policy promises.
+    """
+
+    cases: int
+    kept: int
+    wrong: int
+    promised: float
+
+
 @dataclass(frozen=True)
 class Evidence:
     """All that the gates of one task hear of beside the answers frame.
@@ -38,6 +50,7 @@ class Evidence:
         behaviour: by the name of the kind of test.
         personal_data: what was found in label lists and artifacts; None where nobody looked.
         parity: whether it answers the same after reloading from the registry.
+        kept: what its handoff policy keeps; None where the task is none that the policy promises anything of.
         new_labels: labels that the challenger knows and the champion does not.
         waivers: the reviewer who takes it upon themselves, by slice, that its cases cannot show what matters.
     """
@@ -50,5 +63,6 @@ class Evidence:
     behaviour: Mapping[str, FailureCount] = field(default_factory=dict)
     personal_data: Sequence[PersonalData] | None = None
     parity: bool | None = None
+    kept: KeptAnswers | None = None
     new_labels: frozenset[str] = frozenset()
     waivers: Mapping[Slice, str] = field(default_factory=dict)

@@ -163,6 +163,24 @@ def judge_personal_data(evidence: Evidence) -> GateResult:
     return GateResult("personal_data", "failed", measured, needed, remedy)
 
 
+def judge_promise(evidence: Evidence, policy: GatePolicy) -> list[GateResult]:
+    """Return whether the handoff policy's promise is shown to be broken: exact binomial test on what it would keep.
+
+    Nothing kept breaks no promise.
+    """
+    if evidence.kept is None:
+        return []
+    from scipy.stats import binom
+
+    cases, kept, wrong, promised = evidence.kept
+    p = float(binom.sf(wrong - 1, kept, promised))
+    share = f", {wrong / kept:.1%}" if kept else ""
+    measured = f"{wrong} of {kept} kept answers wrong{share}; {kept} of {cases} kept (p {p:.2g})"
+    needed = f"more than the promised {promised:.1%} not shown, p at most {policy.guard_alpha:g}"
+    remedy = "review more calibrate cases, which the threshold is fitted to, or promise less in handoff.yaml"
+    return [_guard("promise", [p], measured=measured, needed=needed, remedy=remedy, policy=policy, cases=cases)]
+
+
 def judge_parity(evidence: Evidence) -> GateResult:
     """Return whether the model answers the same after it was loaded from the registry."""
     needed = "the same answers after reloading from the registry"

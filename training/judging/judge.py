@@ -18,6 +18,7 @@ from training.judging.guards import (
     judge_out_of_scope,
     judge_parity,
     judge_personal_data,
+    judge_promise,
 )
 from training.judging.overall import judge_better, judge_first, judge_not_worse, judge_reference, judge_size
 from training.judging.slices import count_slices, judge_floors, judge_protected, judge_slices
@@ -46,7 +47,11 @@ def judge(answers: pl.DataFrame, evidence: Evidence, policy: GatePolicy, *, rng:
     if has_champion:
         new = [("label", label) for label in sorted(evidence.new_labels)]
         gates += judge_floors(everything, new, evidence, policy)
-    gates += [*judge_latency(evidence, policy), *judge_behaviour(evidence, policy)]
+    gates += [
+        *judge_promise(evidence, policy),
+        *judge_latency(evidence, policy),
+        *judge_behaviour(evidence, policy),
+    ]
     return conclude([*gates, judge_personal_data(evidence), judge_parity(evidence)])
 
 

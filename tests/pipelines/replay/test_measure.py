@@ -9,8 +9,8 @@ from labeling.delta import Tables
 from labeling.vocabulary import CANNOT_TELL
 from pipelines.replay.feed import Message, Week
 from pipelines.replay.measure import measure_release, measure_week, predict_live, redacted_texts, sealed_messages
-from serving.handoff import HandoffConfig, HandoffPolicy, Threshold
 from serving.release import Release, build_release
+from tests.serving.policies import policy_of
 from tests.training.parts import MESSAGES, saved_model
 
 NOW = datetime(2026, 3, 9, tzinfo=UTC)
@@ -25,9 +25,7 @@ def tables(tmp_path):
 @pytest.fixture(scope="module")
 def release(tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured")
-    config = HandoffConfig(schema_version=1, promised_error_share=0.2, confidence=0.9, min_cases=30)
-    fitted = Threshold(threshold=0.9, cases=100, kept=50, wrong=0, error_bound=0.05)
-    policy = HandoffPolicy(config=config, thresholds={"topic": fitted})
+    policy = policy_of("topic")
     build_release({"topic": saved_model(folder / "topic")}, policy, folder / "of")
     return Release.load(folder / "of")
 

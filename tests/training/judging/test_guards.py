@@ -1,8 +1,9 @@
 import numpy as np
 import polars as pl
+import pytest
 
 from tests.training.judging.frames import POLICY, counted, frame, gate, judged, right
-from training.judging.evidence import FailureCount
+from training.judging.evidence import FailureCount, KeptAnswers
 from training.judging.gates import Hold, Inconclusive, Promote
 from training.judging.personal_data import PersonalData
 
@@ -141,3 +142,13 @@ def test_every_gate_that_did_not_pass_says_what_would_pass_it():
     open_ones = judged(counted(300, wins=3, losses=2), request="refresh", parity=None, personal_data=None)
     for one in (*bad.gates, *open_ones.gates):
         assert bool(one.remedy) == (one.verdict in ("failed", "undecided")), one
+
+
+@pytest.mark.parametrize(("kept", "wrong", "said"), [(100, 30, "passed"), (100, 45, "failed"), (0, 0, "passed")])
+def test_a_promise_that_is_shown_to_be_broken_is_held(kept, wrong, said):
+    found = judged(GAIN, kept=KeptAnswers(cases=120, kept=kept, wrong=wrong, promised=0.25))
+    promise = gate(found, "promise")
+    assert promise.verdict == said
+    assert f"{wrong} of {kept} kept answers wrong" in promise.measured
+    assert isinstance(found, Hold) == (said == "failed")
+    assert "promise" not in names(judged(GAIN))
