@@ -17,7 +17,7 @@ LAST_TURNS: Final = 380
 MOST_CHARACTERS: Final = 4_000
 """Characters of one turn that are read."""
 
-_SENTENCES: Final = re.compile(r"(?<=[.!?。！？])\s+|\n+")
+_SENTENCES: Final = re.compile(r"(?<=[.!?。！？])(?<!\b[DM]r\.)(?<!\bMrs\.)(?<!\bMs\.)(?<!\b[dm]r\.)(?<!\bNo\.)\s+|\n+")
 _ASKS: Final = re.compile(
     r"(?i)^(?:and |so |ok(?:ay)?,? |thank(?:s| you),? |sure,? )*"
     r"(?:please (?:tell|give|provide|enter|confirm|state|describe|share|send)|what(?:'s)?|which|when|where|who|how|"
@@ -29,19 +29,20 @@ _SAME: Final = 0.6
 
 
 class Exchange(Config):
-    """A question and its answer.
+    """A question and what was answered.
 
     Attributes:
         asked_by: who asked.
-        question: the sentence that asks.
-        answer: what the other side said next; None while it is open.
-        turn: the place of the answer (of the question while it is open), from 1.
-        times: how often it was asked, in so many words or nearly (>= 1); ``answer`` is the newest.
+        question: the sentence that asks, as it was put last.
+        answers: what the other side said next, one for each time that it was asked and answered; empty while it is
+            open. Of an agent's reply only what is no question itself.
+        turn: the place of the last answer (of the question while it is open), from 1.
+        times: how often it was asked, in so many words or nearly (>= 1).
     """
 
     asked_by: Role
     question: str
-    answer: str | None
+    answers: tuple[str, ...]
     turn: int = Field(ge=1)
     times: int = Field(default=1, ge=1)
 
@@ -70,30 +71,25 @@ def find_terms(text: str) -> list[str]:
     return [word for word in words if word not in ENGLISH_STOP_WORDS]
 
 
-def find_question(text: str) -> str | None:
-    """Return the last sentence of ``text`` that asks something, None where none does.
+def is_question(sentence: str) -> bool:
+    """Say whether ``sentence`` asks: by a question mark in any language; without one, by the ways English asks in."""
+    return sentence.endswith(("?", "？")) or bool(_ASKS.match(sentence))
 
-    A question mark tells in any language; without one, the ways in which English asks.
-    """
-    asking = [one for one in split_sentences(text) if one.endswith(("?", "？")) or _ASKS.match(one)]
-    return asking[-1] if asking else None
+
+def find_question(text: str) -> str | None:
+    """Return the last sentence of ``text`` that asks something, None where none does."""
+    return next((one for one in reversed(split_sentences(text)) if is_question(one)), None)
 
 
 def find_exchanges(conversation: Conversation) -> tuple[Exchange, ...]:
-    """Return every question with its answer, in the order of the answers; one asked again stands once."""
-    found: list[Exchange] = []
-    terms: list[set[str]] = []
+    """Return every question with its answers, in the order of the last answers; one asked again stands once."""
+    found: list[tuple[Exchange, set[str]]] = []
     for exchange in _pair(numbered_turns(conversation)):
-        asked = set(find_terms(exchange.question))
-        place = next((row for row, known in enumerate(terms) if _is_same(found[row], exchange, known, asked)), None)
-        if place is None:
-            found.append(exchange)
-            terms.append(asked)
-            continue
-        known = found.pop(place)
-        terms.append(terms.pop(place))
-        found.append(exchange.model_copy(update={"times": known.times + 1, "answer": exchange.answer or known.answer}))
-    return tuple(found)
+        terms = set(find_terms(exchange.question))
+        place = next((row for row, known in enumerate(found) if _is_same(known, (exchange, terms))), None)
+        joined = exchange if place is None else _join(found.pop(place)[0], exchange)
+        found.append((joined, terms))
+    return tuple(exchange for exchange, _ in found)
 
 
 def _pair(turns: list[tuple[int, Turn]]) -> Iterator[Exchange]:
@@ -101,15 +97,21 @@ def _pair(turns: list[tuple[int, Turn]]) -> Iterator[Exchange]:
     waiting: dict[bool, tuple[int, Role, str]] = {}
     for place, turn in turns:
         is_customer = turn.role == CUSTOMER
-        if said := waiting.pop(not is_customer, None):
-            yield Exchange(asked_by=said[1], question=said[2], answer=" ".join(turn.text.split()), turn=place)
+        said = " ".join(one for one in split_sentences(turn.text) if is_customer or not is_question(one))
+        if said and (asked := waiting.pop(not is_customer, None)):
+            yield Exchange(asked_by=asked[1], question=asked[2], answers=(said,), turn=place)
         if question := find_question(turn.text):
             waiting[is_customer] = (place, turn.role, question)
-    for place, role, question in waiting.values():
-        yield Exchange(asked_by=role, question=question, answer=None, turn=place)
+    for place, role, question in sorted(waiting.values()):
+        yield Exchange(asked_by=role, question=question, answers=(), turn=place)
 
 
-def _is_same(known: Exchange, new: Exchange, known_terms: set[str], new_terms: set[str]) -> bool:
-    if (known.asked_by == CUSTOMER) != (new.asked_by == CUSTOMER) or not (known_terms and new_terms):
+def _join(earlier: Exchange, later: Exchange) -> Exchange:
+    answers = tuple(dict.fromkeys((*earlier.answers, *later.answers)))
+    return later.model_copy(update={"times": earlier.times + 1, "answers": answers})
+
+
+def _is_same(known: tuple[Exchange, set[str]], new: tuple[Exchange, set[str]]) -> bool:
+    if (known[0].asked_by == CUSTOMER) != (new[0].asked_by == CUSTOMER) or not (known[1] and new[1]):
         return False
-    return len(known_terms & new_terms) / len(known_terms | new_terms) >= _SAME
+    return len(known[1] & new[1]) / len(known[1] | new[1]) >= _SAME

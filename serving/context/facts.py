@@ -1,13 +1,12 @@
 """Facts that the customer gave: numbers, times, amounts, names, and the places where something was redacted."""
 
 import re
-from collections.abc import Sequence
 from typing import Final, Literal
 
 from pydantic import Field
 
 from labeling.config import Config
-from serving.context.exchanges import Exchange, numbered_turns
+from serving.context.exchanges import find_question, find_terms, numbered_turns, split_sentences
 from serving.conversation import CUSTOMER, Conversation
 
 Kind = Literal["redacted", "amount", "time", "date", "number", "name"]
@@ -29,7 +28,13 @@ _PATTERN: Final = re.compile(
     r"|(?P<number>#?\b(?=[\w-]{0,40}\d)\w{1,40}(?:-\w{1,40}){0,6}\b)"
     rf"|(?P<name>(?<![.!?。！？]\s)(?<!^)\b{_CAPITALISED}(?:\s(?:of\s|the\s)?{_CAPITALISED}){{0,5}})",
 )
-_INTRODUCED: Final = re.compile(r"(?i:\b(?:my name is|name's|i am|i'm|this is|call me)\s)(?P<name>[A-Z]\w+(?:\s[A-Z]\w+)*)")
+_INTRODUCED: Final = re.compile(
+    r"(?i:\b(?:my name is|name's|i am|i'm|this is|call me)\s)(?P<name>[A-Z]\w+(?:\s[A-Z]\w+)*)"
+)
+_WHOLE: Final = re.compile(rf"{_CAPITALISED}(?:\s{_CAPITALISED}){{1,3}}[.!]?")
+"""Nothing but a name, as people answer when they are asked for theirs."""
+_REPLY: Final = 5
+"""A sentence of more terms says what it is about by itself."""
 _MOST: Final = 40
 """Facts that a package holds at most, the newest ones."""
 
@@ -41,7 +46,7 @@ class Fact(Config):
         kind: what it is; ``redacted`` where a placeholder such as ``<EMAIL>`` stands for it.
         value: as it was said, or the placeholder.
         turn: where, from 1.
-        about: the question that it answers, None where nobody had asked.
+        about: the question that it answers in a few words, None where it answers none.
     """
 
     kind: Kind
@@ -55,27 +60,27 @@ def find_values(text: str) -> list[tuple[Kind, str]]:
 
     A name is told by its capital letter, which some customers leave out: see docs/context.md for how much is found.
     """
+    if _WHOLE.fullmatch(text.strip()):
+        return [("name", text.strip(" .!"))]
     names = {found["name"] for found in _INTRODUCED.finditer(text)}
     found = [
-        (kind, value.strip())
-        for match in _PATTERN.finditer(text)
-        for kind, value in match.groupdict().items()
-        if value
+        (kind, value.strip()) for match in _PATTERN.finditer(text) for kind, value in match.groupdict().items() if value
     ]
     known = {value for _, value in found}
     return found + [("name", name) for name in sorted(names - known)]  # pyright: ignore[reportReturnType]
 
 
-def find_facts(conversation: Conversation, exchanges: Sequence[Exchange]) -> tuple[Fact, ...]:
-    """Return the facts in the customer's turns, each once, where it was said first.
-
-    Args:
-        conversation: what was said.
-        exchanges: ``find_exchanges`` of it; tell what a fact is about.
-    """
-    asked = {one.turn: one.question for one in exchanges if one.answer is not None and one.asked_by != CUSTOMER}
+def find_facts(conversation: Conversation) -> tuple[Fact, ...]:
+    """Return the facts in the customer's turns, each once, where it was said first; of very many the last forty."""
     facts: dict[tuple[Kind, str], Fact] = {}
+    asked = None
     for place, turn in numbered_turns(conversation):
-        for kind, value in find_values(turn.text) if turn.role == CUSTOMER else ():
-            facts.setdefault((kind, value.lower()), Fact(kind=kind, value=value, turn=place, about=asked.get(place)))
+        if turn.role != CUSTOMER:
+            asked = find_question(turn.text)
+            continue
+        for sentence in split_sentences(turn.text):
+            about = asked if len(find_terms(sentence)) <= _REPLY else None
+            for kind, value in find_values(sentence):
+                facts.setdefault((kind, value.lower()), Fact(kind=kind, value=value, turn=place, about=about))
+            asked = None
     return tuple(facts.values())[-_MOST:]

@@ -1,8 +1,8 @@
 """An extractive summary: the sentences that say the most new in the fewest words, in the order in which they were said.
 
 Sentences are chosen one by one for the weight of the terms that they add, divided by their words, until the words are
-used up: budgeted maximum coverage, greedy (Khuller, Moss and Naor, 1999; for summaries Lin and Bilmes, 2011). Nothing is
-rephrased, so nothing can be made up.
+used up: budgeted maximum coverage, greedy (Khuller, Moss and Naor, 1999; for summaries Lin and Bilmes, 2011). Nothing
+is rephrased, so nothing can be made up.
 """
 
 from typing import Final
@@ -15,13 +15,20 @@ from serving.context.facts import find_values
 from serving.conversation import CUSTOMER, Conversation, Role
 
 MAX_WORDS: Final = 60
-_FACT: Final = 3.0
-"""How much more a term weighs that is part of a fact."""
-_OURS: Final = 0.5
+_FACT: Final = 5.0
+"""How much more a term weighs that is part of a fact, or of a short reply to a question."""
+_OURS: Final = 0.25
 """What a term weighs that our side said first, against 1 for the customer's."""
 _QUESTION_WORDS: Final = 14
-_SHORT: Final = 6
+_SHORT: Final = 4
 """A reply of fewer terms stands with the question that it answers: alone it says nothing."""
+_COURTESIES: Final = frozenset(
+    (
+        *("hello", "hi", "hey", "thanks", "thank", "ok", "okay", "yes", "yeah", "yep", "no", "nope", "please"),
+        *("sure", "great", "bye", "goodbye", "sorry", "well", "oh", "ah"),
+    )
+)
+"""What people say to be polite, in English; it weighs nothing."""
 _LONGEST: Final = 60
 """Words of a sentence that is read; what is longer is cut there."""
 
@@ -48,7 +55,7 @@ class Line(Config):
 
 
 def summarise(conversation: Conversation, *, max_words: int = MAX_WORDS) -> tuple[Line, ...]:
-    """Return the lines that cover the most, ``max_words`` (>= 1) at most; the customer's request leads where it fits."""
+    """Return the lines that cover the most in ``max_words`` (>= 1); the customer's request leads where it fits."""
     lines = _lines(conversation)
     weights = [_weigh(line) for line in lines]
     chosen: set[int] = set()
@@ -78,15 +85,10 @@ def _lines(conversation: Conversation) -> list[Line]:
         for sentence in split_sentences(turn.text):
             if not is_customer and sentence == question:
                 continue
-            is_reply = is_customer and asked is not None and len(find_terms(sentence)) < _SHORT
-            lines.append(
-                Line(
-                    turn=place,
-                    role=turn.role,
-                    text=_cut(sentence, _LONGEST),
-                    question=_cut(asked, _QUESTION_WORDS) if is_reply and asked else None,
-                )
-            )
+            is_reply = is_customer and len(find_terms(sentence)) < _SHORT
+            answered = _cut(asked, _QUESTION_WORDS) if asked and is_reply else None
+            lines.append(Line(turn=place, role=turn.role, text=_cut(sentence, _LONGEST), question=answered))
+            asked = None if is_customer else asked
         asked = None if is_customer else question
     return lines
 
@@ -95,7 +97,11 @@ def _weigh(line: Line) -> dict[str, float]:
     """Return what each term of a line weighs."""
     facts = {term for _, value in find_values(line.text) for term in find_terms(value)}
     own = 1.0 if line.role == CUSTOMER else _OURS
-    return {term: own * (_FACT if term in facts else 1.0) for term in find_terms(line.text)}
+    return {
+        term: own * (_FACT if line.question or term in facts else 1.0)
+        for term in find_terms(line.text)
+        if term not in _COURTESIES
+    }
 
 
 def _gain(weights: dict[str, float], covered: dict[str, float]) -> float:
