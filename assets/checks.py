@@ -31,11 +31,16 @@ def build_checks(taxonomy: Taxonomy) -> Sequence[dg.AssetChecksDefinition]:
     ]
 
 
+def _blocks(table: t.Table) -> bool:
+    """Say whether a fault in ``table`` stops what comes next: what agents say of context packages trains nothing."""
+    return table != t.CONTEXT_FEEDBACK
+
+
 def _quarantined_share(table: t.Table) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         name="quarantined_share",
         asset=table.name,
-        blocking=True,
+        blocking=_blocks(table),
         description="Not too many of the rows that came last were refused: else a source has changed its form.",
     )
     def check(context: dg.AssetCheckExecutionContext, loop: Loop) -> dg.AssetCheckResult:
@@ -65,7 +70,7 @@ def _arrival_checks(table: t.Table) -> list[dg.AssetChecksDefinition]:
     @dg.asset_check(
         name="arrivals_as_usual",
         asset=table.name,
-        blocking=True,
+        blocking=_blocks(table),
         description="No source brings far more than it ever did, or has been silent for far longer than ever.",
     )
     def arrivals_as_usual(loop: Loop) -> dg.AssetCheckResult:
@@ -82,8 +87,9 @@ def _arrival_checks(table: t.Table) -> list[dg.AssetChecksDefinition]:
     def ids_unique(loop: Loop) -> dg.AssetCheckResult:
         lately = pl.col(table.event_time) > loop.now() - _LATELY
         rows = loop.tables.read(table, columns=list(table.key), where=lately)
-        rule = Rule("repeated", "stands twice", "expect_column_values_to_be_unique", {"column": table.key[0]})
-        [repeated] = find_unmet(rows, [rule]) if rows.height else [[]]
+        rule = Rule("repeated", "stands twice", "expect_column_values_to_be_unique", {"column": "id"})
+        named = rows.select(pl.concat_str(table.key, separator="\x1f").alias("id"))
+        [repeated] = find_unmet(named, [rule]) if rows.height else [[]]
         return dg.AssetCheckResult(passed=not repeated, metadata={"rows": rows.height, "repeated": len(repeated)})
 
     return [sources_read, arrivals_as_usual, ids_unique]

@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import polars as pl
 
 from labeling.sources.refusals import Sifted, refuse
-from labeling.tables import CORRECTIONS, ESCALATIONS, INTERACTIONS, PREDICTIONS, REVIEWS, TIME, Table
+from labeling.tables import (
+    CONTEXT_FEEDBACK,
+    CORRECTIONS,
+    ESCALATIONS,
+    INTERACTIONS,
+    PREDICTIONS,
+    REVIEWS,
+    TIME,
+    Table,
+)
 from labeling.taxonomy import Taxonomy
-from labeling.vocabulary import HANDLERS, LOTS, PARTS, TRIGGERS
+from labeling.vocabulary import HANDLERS, HELPED, LOTS, NOTHING, PACKAGE_PARTS, PARTS, TRIGGERS
 
 if TYPE_CHECKING:
     from great_expectations.core.batch_definition import BatchDefinition
@@ -23,7 +32,7 @@ TEXT_LIMIT: Final = 20_000
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """How far another machine's clock may run ahead of ours."""
 _FIELD_LIMIT: Final = 200
-_TEXTS: Final = ("text", "reason")
+_TEXTS: Final = ("text", "reason", "note")
 
 _REQUIRED: Final = {
     INTERACTIONS.name: (
@@ -38,10 +47,18 @@ _REQUIRED: Final = {
     ),
     CORRECTIONS.name: ("correction_id", "interaction_id", "task", "label", "agent_id", "corrected_at"),
     ESCALATIONS.name: ("escalation_id", "conversation_id", "escalated_at", "trigger"),
+    CONTEXT_FEEDBACK.name: ("feedback_id", "interaction_id", "given_at", "helped", "missing"),
     PREDICTIONS.name: ("interaction_id", "task", "label", "confidence", "model_version", "predicted_at"),
     REVIEWS.name: ("review_id", "interaction_id", "task", "label", "annotator_id", "answered_at"),
 }
-_VALUES: Final = {"handled_by": HANDLERS, "trigger": TRIGGERS, "lot": LOTS, "part": PARTS}
+_VALUES: Final = {
+    "handled_by": HANDLERS,
+    "trigger": TRIGGERS,
+    "lot": LOTS,
+    "part": PARTS,
+    "helped": HELPED,
+    "missing": (*PACKAGE_PARTS, NOTHING),
+}
 _RANGES: Final[dict[str, tuple[float | None, float | None]]] = {
     "turn": (0, None),
     "confidence": (0, 1),
@@ -78,7 +95,7 @@ def sift(frame: pl.DataFrame, *, table: Table, taxonomy: Taxonomy, now: datetime
 
     Args:
         frame: the columns of ``table`` and ``position``, unique.
-        table: interactions, predictions, corrections, escalations or reviews.
+        table: interactions, predictions, corrections, escalations, context_feedback or reviews.
         taxonomy: which tasks and labels there are.
         now: nothing may have happened later than this, but for the clocks' tolerance.
 

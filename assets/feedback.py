@@ -22,6 +22,7 @@ _DESCRIPTIONS: Final = {
     t.INTERACTIONS.name: "Customer messages, redacted, each in its lot for good.",
     t.CORRECTIONS.name: "Agents' word that an interaction's label is another.",
     t.ESCALATIONS.name: "Conversations that went to a person, and how they ended.",
+    t.CONTEXT_FEEDBACK.name: "What agents who took over said of the context package.",
 }
 UNREAD: Final = "unread"
 """Metadata: which sources could not be read, and why, a line each."""
@@ -81,7 +82,7 @@ def collected(found: Collected, unread: tuple[str, ...]) -> dict[str, Any]:
     ]
 )
 def feedback(config: CollectConfig, loop: Loop) -> Iterator[dg.MaterializeResult]:
-    """Take in what is new at every source of interactions, corrections and escalations."""
+    """Take in what is new at every source of interactions, corrections, escalations and feedback on them."""
     found = take_in(loop, *FEEDBACK, only=config.source)
     for table in FEEDBACK:
         done = found.tables[table.name]

@@ -21,7 +21,7 @@ from labeling.erasing import (
 from labeling.errors import DeskError
 from training.features import digest_text
 
-_BY_THEMSELVES: Final = (t.PREDICTIONS, t.CORRECTIONS, t.ESCALATIONS, t.QUARANTINE)
+_BY_THEMSELVES: Final = (t.PREDICTIONS, t.CORRECTIONS, t.ESCALATIONS, t.CONTEXT_FEEDBACK, t.QUARANTINE)
 """The tables that have a period of their own; INTERACTIONS takes along what hangs on it."""
 _LAST: Final = (t.REVIEW_TASKS, t.INTERACTIONS)
 _ORDER: Final = (*(table for table in ORDER if table not in _LAST), *_LAST)

@@ -117,6 +117,7 @@ class RetentionSettings(Config):
     predictions: int = Field(default=0, ge=0)
     corrections: int = Field(default=0, ge=0)
     escalations: int = Field(default=0, ge=0)
+    context_feedback: int = Field(default=0, ge=0)
     quarantine: int = Field(default=0, ge=0)
 
 

@@ -27,6 +27,7 @@ ORDER: Final = (
     t.LABELS,
     t.PREDICTIONS,
     t.ESCALATIONS,
+    t.CONTEXT_FEEDBACK,
     t.PARKED,
     t.QUARANTINE,
     t.FEATURES,

@@ -113,7 +113,7 @@ ESCALATIONS: Final = Table(
     key=("escalation_id",),
     newest="closed_at",
     partition="escalated_at",
-    version=2,
+    version=3,
     schema={
         "escalation_id": pl.String,
         "conversation_id": pl.String,
@@ -128,8 +128,31 @@ ESCALATIONS: Final = Table(
         "csat": pl.Int32,
         "handle_seconds": pl.Float64,
         "closed_at": TIME,
+        "solved_by": pl.String,
     },
 )
+"""``solved_by`` is the helpdesk's code for what the agent did in the end (``refund_issued``), null where none is
+kept."""
+
+CONTEXT_FEEDBACK: Final = Table(
+    "context_feedback",
+    key=("feedback_id", "missing"),
+    newest="given_at",
+    partition="given_at",
+    schema={
+        "feedback_id": pl.String,
+        "interaction_id": pl.String,
+        "agent_id": pl.String,
+        "given_at": TIME,
+        "helped": pl.String,
+        "missing": pl.String,
+        "note": pl.String,
+    },
+)
+"""What an agent who took a conversation over says of the context package: one row a part that was ``missing``.
+
+``missing`` is one of PACKAGE_PARTS, or "nothing"; ``helped`` (helped, hindered, neither) is of the AI up to there and
+the same in all rows of one feedback; ``note`` is redacted and may be null."""
 
 REVIEWS: Final = Table(
     "reviews",
@@ -395,6 +418,7 @@ TABLES: Final = (
     PREDICTIONS,
     CORRECTIONS,
     ESCALATIONS,
+    CONTEXT_FEEDBACK,
     REVIEWS,
     REVIEW_QUEUE,
     REVIEW_TASKS,

@@ -21,6 +21,23 @@ NOT_NEEDED: Final = "not_needed"
 
 HANDLERS: Final = ("ai", "agent")
 TRIGGERS: Final = ("handoff", "customer", "agent")
+HELPED: Final = ("helped", "hindered", "neither")
+"""What the AI did for an agent who took over, in the agent's words."""
+NOTHING: Final = "nothing"
+"""An agent's word that nothing was missing in the context package."""
+PACKAGE_PARTS: Final = (
+    "intent",
+    "reasons",
+    "sentiment",
+    "summary",
+    "asked",
+    "facts",
+    "similar_cases",
+    "history",
+    "other",
+)
+"""What an agent can say was missing in the context package, or wrong there."""
+
 ALIASES: Final = ("challenger", "champion")
 
 JUDGING: Final = "judging"

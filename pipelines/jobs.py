@@ -4,7 +4,7 @@ from typing import Final
 
 import dagster as dg
 
-COLLECT: Final = ("interactions", "corrections", "escalations", "features", "predictions")
+COLLECT: Final = ("interactions", "corrections", "escalations", "context_feedback", "features", "predictions")
 REVIEW: Final = (
     "reviews",
     "labels",

@@ -16,7 +16,7 @@ from labeling.sources.labelled import LabelledText
 from pipelines.importing import derive_taxonomy, write_inbox
 from pipelines.packaged import CONFIG_FILES, configs_folder
 
-INBOXES = ("interactions", "corrections", "escalations", "reviews")
+INBOXES = ("interactions", "corrections", "escalations", "context_feedback", "reviews")
 """The folders of a home's inbox, one a table; sources.yaml names them."""
 
 

@@ -27,7 +27,7 @@ def tell_histories(tables: Tables, asked: pl.DataFrame, *, topic: str) -> dict[s
         return {}
     columns = ["interaction_id", "conversation_id", "customer_key", "occurred_at", "channel", "turn"]
     told = tables.read(t.INTERACTIONS, columns=columns, where=pl.col("customer_key").is_in(customers.implode()))
-    earlier = _conversations(tables, told.sort("turn"), topic)
+    earlier = read_conversations(tables, told.sort("turn"), topic)
     found = (
         asked.select("interaction_id", "conversation_id", "customer_key", asked_at="occurred_at")
         .join(earlier, on="customer_key", suffix="_earlier")
@@ -39,7 +39,7 @@ def tell_histories(tables: Tables, asked: pl.DataFrame, *, topic: str) -> dict[s
     return {name: tuple(_line(one) for one in lines) for name, lines in found.iter_rows()}
 
 
-def _conversations(tables: Tables, told: pl.DataFrame, topic: str) -> pl.DataFrame:
+def read_conversations(tables: Tables, told: pl.DataFrame, topic: str) -> pl.DataFrame:
     """Return one row a conversation: customer_key, began_at, channel, label and outcome (null where unknown)."""
     known = (pl.col("source").ne_missing(SILENCE)) & (pl.col("label") != CANNOT_TELL)
     mine = known & (pl.col("task") == topic) & pl.col("interaction_id").is_in(told["interaction_id"].implode())

@@ -8,9 +8,19 @@ import polars as pl
 
 from labeling.delta import Tables
 from labeling.digests import keyed_digest
-from labeling.tables import CORRECTIONS, ESCALATIONS, INTERACTIONS, PARKED, QUARANTINE, REVIEWS, TIME, Table
+from labeling.tables import (
+    CONTEXT_FEEDBACK,
+    CORRECTIONS,
+    ESCALATIONS,
+    INTERACTIONS,
+    PARKED,
+    QUARANTINE,
+    REVIEWS,
+    TIME,
+    Table,
+)
 
-PARKABLE: Final = (CORRECTIONS, ESCALATIONS, REVIEWS)
+PARKABLE: Final = (CORRECTIONS, ESCALATIONS, CONTEXT_FEEDBACK, REVIEWS)
 """The tables whose events refer to an interaction."""
 
 

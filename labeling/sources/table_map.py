@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 
 from labeling.config import Config
 from labeling.sources.path import check_path
-from labeling.tables import CORRECTIONS, ESCALATIONS, INTERACTIONS, REVIEWS, TABLES, Table
+from labeling.tables import CONTEXT_FEEDBACK, CORRECTIONS, ESCALATIONS, INTERACTIONS, REVIEWS, TABLES, Table
 
-FEEDBACK: Final = (INTERACTIONS, CORRECTIONS, ESCALATIONS)
+FEEDBACK: Final = (INTERACTIONS, CORRECTIONS, ESCALATIONS, CONTEXT_FEEDBACK)
 """The tables that are collected together."""
 COLLECTED: Final = (*FEEDBACK, REVIEWS)
 """Every table that sources may fill."""
@@ -123,7 +123,7 @@ class TableMap(Config):
         predictions: what models said of the same message (interactions only).
     """
 
-    table: Literal["interactions", "corrections", "escalations", "reviews"]
+    table: Literal["interactions", "corrections", "escalations", "context_feedback", "reviews"]
     columns: Mapping[str, ColumnMap] = Field(default_factory=dict)
     needs: str = ""
     predictions: tuple[PredictionMap, ...] = ()

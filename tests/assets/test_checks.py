@@ -74,6 +74,13 @@ def test_an_id_that_stands_twice_stops_what_comes_after(stocked, check):
     assert check("corrections", "ids_unique").passed
 
 
+def test_one_feedback_may_tell_of_several_missing_parts_and_blocks_nothing(stocked, check):
+    parts = [{"feedback_id": "f", "missing": part} for part in ("facts", "history")]
+    stocked.put(t.CONTEXT_FEEDBACK, *parts, interaction_id="a", helped="helped")
+    assert check("context_feedback", "ids_unique").passed
+    assert not check("context_feedback", "quarantined_share").blocking
+
+
 def test_nothing_delivered_is_no_fault(check):
     assert check("corrections", "quarantined_share").passed
 
