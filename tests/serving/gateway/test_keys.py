@@ -1,0 +1,54 @@
+import os
+
+import pytest
+
+from labeling.errors import ConfigError
+from labeling.home import Home
+from serving.gateway.keys import API_KEYS, ApiKeys, Client, KeyRing
+from tests.serving.gateway.stage import key_of, write_keys
+
+
+@pytest.fixture
+def home(tmp_path) -> Home:
+    home = Home(tmp_path)
+    home.configs.mkdir()
+    write_keys(home)
+    return home
+
+
+@pytest.fixture
+def ring(home) -> KeyRing:
+    return KeyRing(home.configs)
+
+
+def test_a_key_is_checked_once_and_recognised_from_then_on(ring, monkeypatch):
+    assert ring.recall(key_of("bot")) == (False, None)
+    assert ring.check(key_of("bot")) == Client("bot", "assistant")
+    monkeypatch.setattr(ApiKeys, "identify", lambda *_: pytest.fail("checked again"))
+    assert ring.recall(key_of("bot")) == (True, Client("bot", "assistant"))
+
+
+@pytest.mark.parametrize("forged", ["", "cxl_bot_", key_of("bot") + "0", key_of("desk").replace("desk", "bot", 1), "é"])
+def test_a_forged_key_is_nobody_s_and_known_as_such(ring, forged):
+    assert ring.check(forged) is None
+    assert ring.recall(forged) == (True, None)
+    assert ring.recall(key_of("bot")) == (False, None)
+
+
+def test_a_key_that_was_taken_out_stops_working_at_once(home, ring):
+    ring.check(key_of("bot"))
+    write_keys(home, "bot")
+    assert ring.recall(key_of("bot")) == (False, None)
+    assert ring.check(key_of("bot")) is None
+    assert ring.check(key_of("desk")) == Client("desk", "desktop")
+    (home.configs / API_KEYS).unlink()
+    assert ring.check(key_of("desk")) is None
+
+
+def test_a_file_that_is_broken_while_serving_leaves_the_keys_of_before(home, ring):
+    path = home.configs / API_KEYS
+    path.write_text("keys: [")
+    os.utime(path, ns=(1, 1))
+    assert ring.check(key_of("bot")) == Client("bot", "assistant")
+    with pytest.raises(ConfigError):
+        KeyRing(home.configs)
