@@ -5,6 +5,7 @@ what came while the batch before was read.
 """
 
 import asyncio
+import contextlib
 import enum
 import logging
 import math
@@ -178,5 +179,6 @@ class Batcher:
                 if not ticket.future.done():
                     ticket.future.set_result(None)
 
-        if self._loop and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(tell)
+        if self._loop:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(tell)
