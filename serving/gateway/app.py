@@ -34,6 +34,7 @@ from serving.gateway.keys import Client, KeyRing
 from serving.gateway.limiting import RateLimits
 from serving.gateway.metrics import CONTENT_TYPE
 from serving.gateway.questions import CorrectionQuestion, EscalationQuestion, Question, TriageQuestion
+from serving.gateway.recognising import Recogniser
 from serving.gateway.releases import Releases, Watch
 from serving.gateway.working import NOT_RECORDED
 
@@ -70,6 +71,7 @@ def make_app(site: Site) -> ASGIApp:
     """Return the application; it looks after the registry while it runs, and closes the gateway when it ends."""
     config, metrics = site.gateway.config, site.gateway.metrics
     limits = RateLimits(config.rates)
+    who = Recogniser(site.keys, limits)
 
     @asynccontextmanager
     async def run(_app: FastAPI) -> AsyncIterator[None]:
@@ -80,9 +82,9 @@ def make_app(site: Site) -> ASGIApp:
         await run_in_threadpool(site.gateway.close)
 
     app = FastAPI(title="cxloop gateway", version="1", description=_ABOUT, lifespan=run, redoc_url=None)
-    _add_triage(app, site, limits)
-    _add_feedback(app, site, limits)
-    _add_state(app, site, limits)
+    _add_triage(app, site, who, limits)
+    _add_feedback(app, site, who, limits)
+    _add_state(app, site, who, limits)
     app.add_exception_handler(Refused, _tell_refused)
     app.add_exception_handler(RequestValidationError, _tell_invalid)
     app.add_exception_handler(HTTPException, _tell_http)
@@ -90,8 +92,8 @@ def make_app(site: Site) -> ASGIApp:
     return Door(app, largest=config.body_kilobytes << 10, seconds=config.timeout_seconds, metrics=metrics)
 
 
-def _add_triage(app: FastAPI, site: Site, limits: RateLimits) -> None:
-    may_ask = Depends(_known(site, limits, "assistant"))
+def _add_triage(app: FastAPI, site: Site, who: Recogniser, limits: RateLimits) -> None:
+    may_ask = Depends(_known(who, "assistant"))
     told = _responses(400, 401, 403, 408, 413, 422, 429)
 
     def question(body: b.TriageBody, client: Client, idempotency: str) -> Question[Any]:
@@ -123,10 +125,10 @@ def _add_triage(app: FastAPI, site: Site, limits: RateLimits) -> None:
         return JSONResponse({"answers": [reply.answer for reply in await _ask(site, questions)]})
 
 
-def _add_feedback(app: FastAPI, site: Site, limits: RateLimits) -> None:
+def _add_feedback(app: FastAPI, site: Site, who: Recogniser, limits: RateLimits) -> None:
     told = _responses(400, 401, 403, 408, 413, 422, 429, 503)
-    may_correct = Depends(_known(site, limits, "desktop"))
-    may_escalate = Depends(_known(site, limits, "desktop", "assistant"))
+    may_correct = Depends(_known(who, "desktop"))
+    may_escalate = Depends(_known(who, "desktop", "assistant"))
 
     async def record(
         kind: type[Question[Any]], sent: Sequence[b.CorrectionBody | b.EscalationBody], client: Client, idempotency: str
@@ -171,8 +173,8 @@ def _add_feedback(app: FastAPI, site: Site, limits: RateLimits) -> None:
         return JSONResponse({"answers": await record(EscalationQuestion, body.escalations, client, idempotency)})
 
 
-def _add_state(app: FastAPI, site: Site, limits: RateLimits) -> None:
-    may_read = Depends(_known(site, limits, "monitor"))
+def _add_state(app: FastAPI, site: Site, who: Recogniser, limits: RateLimits) -> None:
+    may_read = Depends(_known(who, "monitor"))
 
     @app.get("/health", tags=["state"])
     async def health() -> dict[str, str]:
@@ -194,15 +196,12 @@ def _add_state(app: FastAPI, site: Site, limits: RateLimits) -> None:
         return PlainTextResponse(site.gateway.metrics.render(), media_type=CONTENT_TYPE)
 
 
-def _known(site: Site, limits: RateLimits, *roles: Role) -> Callable[..., Awaitable[Client]]:
+def _known(recogniser: Recogniser, *roles: Role) -> Callable[..., Awaitable[Client]]:
     """Return what recognises the client of a request, whose role must be one of ``roles``."""
 
     async def know(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> Client:
-        token = given.credentials if given else ""
-        is_known, client = site.keys.recall(token) if token else (True, None)
-        if not is_known:
-            limits.count_attempt(request.client.host if request.client else "")
-            client = await run_in_threadpool(site.keys.check, token)
+        address = request.client.host if request.client else ""
+        client = await recogniser.identify(given.credentials, address=address) if given else None
         if client is None:
             raise KeyNeeded("a key is needed as Authorization: Bearer KEY, found none or nobody's: `cxloop keys add`")
         if client.role not in roles:

@@ -64,6 +64,7 @@ class Releases:
             self._refused = {named: why for named, why in self._refused.items() if named in aliases.values()}
             self._follow_champion(aliases.get("champion"))
             self._follow_challenger(aliases.get("challenger") if self._follows_challenger else None)
+            self._alarm(RELEASE_REFUSED, "; ".join(self._refused.values()))
             self._alarm(REGISTRY_DOWN, "")
         except RegistryError as error:
             self._alarm(REGISTRY_DOWN, str(error))
@@ -71,18 +72,15 @@ class Releases:
 
     def _follow_champion(self, version: str | None) -> None:
         before = self.live.champion
-        if version is None or (before and before.version == version):
-            self._alarm(RELEASE_REFUSED, "")
+        if version is None or version in self._refused or (before and before.version == version):
             return
-        if version not in self._refused:
-            found = self._find_loaded(version) or self._load(version)
-            if isinstance(found, Champion):
-                self.live = replace(self.live, champion=found)
-                self._previous = before or self._previous
-                _LOG.warning("release %s is live in place of %s", version, before.version if before else "none")
-            else:
-                self._refused[version] = found
-        self._alarm(RELEASE_REFUSED, self._refused.get(version, ""))
+        found = self._find_loaded(version) or self._load(version)
+        if isinstance(found, str):
+            self._refused[version] = found
+            return
+        self.live = replace(self.live, champion=found)
+        self._previous = before or self._previous
+        _LOG.warning("release %s is live in place of %s", version, before.version if before else "none")
 
     def _follow_challenger(self, version: str | None) -> None:
         standing = self.live.challenger
