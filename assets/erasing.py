@@ -26,15 +26,18 @@ from labeling.erasing import (
 from labeling.errors import DecisionRefused
 from labeling.sources.arrivals import customer_key, safe_id
 from labeling.sources.delivery import TRACE, deliver
+from labeling.sources.event_erasing import erase_events, find_events, find_interactions
 from labeling.sources.mentions import find_mentions
 from labeling.tables import REVIEW_TASKS
 from training.features import digest_text
 from training.registry.affected import Affected, find_affected, find_case_files
 from training.registry.decisions import NOTE_LENGTH
 from training.registry.ledger import Entry
-from training.registry.people import NAME_LENGTH
 from training.registry.standing import read_standing
+from training.registry.tokens import NAME_LENGTH
 
+LOGGED: Final = "gateway log"
+"""Stands among the tables for the lines of the gateway's log."""
 ERASURE: Final = "erasure"
 """The kind of the ledger's entry that is an erasure's receipt."""
 
@@ -146,8 +149,8 @@ def erase(loop: Loop, request: ErasureRequest, *, open_desk: OpenDesk, tell: Tel
        on the rows themselves are not needed to find what is left, and the receipt counts what the first command found.
     2. Who goes is written into ERASURES: from here on no collection lets them in.
     3. Once no collection is at work any more, what one may have left meanwhile is loaded, and all is looked for again.
-    4. The cases leave the desk, and so do the cases of others that show one of the texts in their dialogue; before the
-       tables, because these say which cases there are.
+    4. Their lines in the gateway's log are blanked. The cases leave the desk, and so do the cases of others that show
+       one of the texts in their dialogue; before the tables, because these say which cases there are.
     5. The rows leave the tables, what others are made of first (see ``labeling.erasing.ORDER``). The neighbours'
        REVIEW_TASKS go after the texts, so that those cases are sent again without them.
     6. The cases leave the desk and REVIEW_TASKS once more, should a job have sent some from what it had read before.
@@ -187,6 +190,8 @@ def erase(loop: Loop, request: ErasureRequest, *, open_desk: OpenDesk, tell: Tel
     found = replace(again, is_unfinished=found.is_unfinished)  # the note of this very command is no earlier one
     plan.save(_plan_path(loop, found.receipt))
     refuse_return(loop.tables, plan.digests, receipt=found.receipt, now=loop.now())
+    tell("erasing in the gateway's log")
+    erase_events(loop.folder.gateway_log, traces, key=loop.folder.key())
     with open_desk() if found.desk_cases else nullcontext() as desk:
         _clear_desk(loop, desk, traces, tell)
         for table in ORDER:
@@ -227,10 +232,11 @@ def _look(loop: Loop, request: ErasureRequest) -> tuple[Erasure, Plan, Traces]:
     keys = sorted({customer_key(key, name) for name in request.customers})
     receipt = f"erasure-{keyed_digest(key, ERASURE, *keys, '/', *sorted(set(request.interactions)))[:16]}"
     earlier = Plan.load(_plan_path(loop, receipt))
+    logged = find_interactions(loop.folder.gateway_log, frozenset(keys), key=key)
     traces = find_traces(
         tables,
         customers=keys,
-        interactions=[safe_id(key, name) for name in request.interactions],
+        interactions=[*(safe_id(key, name) for name in request.interactions), *logged],
         digest_text=lambda text: digest_text(key, text),
     )
     if earlier is not None:
@@ -243,7 +249,7 @@ def _look(loop: Loop, request: ErasureRequest) -> tuple[Erasure, Plan, Traces]:
         texts=traces.texts,
         cases=traces.cases,
         neighbours=traces.neighbours,
-        rows=count_rows(tables, traces),
+        rows=_count(loop, traces),
     ).merged(earlier)
     standing = read_standing(loop.open_ledger().entries())
     found = Erasure(
@@ -262,6 +268,12 @@ def _look(loop: Loop, request: ErasureRequest) -> tuple[Erasure, Plan, Traces]:
         is_unfinished=earlier is not None,
     )
     return found, plan, traces
+
+
+def _count(loop: Loop, traces: Traces) -> dict[str, int]:
+    """Return how much there is to erase, by table; lines of the gateway's log count too."""
+    lines = sum(1 for _ in find_events(loop.folder.gateway_log, traces, key=loop.folder.key()))
+    return count_rows(loop.tables, traces) | ({LOGGED: lines} if lines else {})
 
 
 def _write_receipt(loop: Loop, body: dict[str, Any]) -> Entry:

@@ -5,19 +5,22 @@ No text enters a validation: Great Expectations sees its length only, so nothing
 
 import os
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
 from labeling.sources.refusals import Sifted, refuse
 from labeling.tables import (
+    CLOCK_TOLERANCE,
     CONTEXT_FEEDBACK,
     CORRECTIONS,
     ESCALATIONS,
+    FIELD_LIMIT,
     INTERACTIONS,
     PREDICTIONS,
     REVIEWS,
+    TEXT_LIMIT,
     TIME,
     Table,
 )
@@ -27,11 +30,6 @@ from labeling.vocabulary import HANDLERS, HELPED, LOTS, NOTHING, PACKAGE_PARTS, 
 if TYPE_CHECKING:
     from great_expectations.core.batch_definition import BatchDefinition
 
-TEXT_LIMIT: Final = 20_000
-"""Characters of the longest text that is stored."""
-CLOCK_TOLERANCE: Final = timedelta(minutes=5)
-"""How far another machine's clock may run ahead of ours."""
-_FIELD_LIMIT: Final = 200
 _TEXTS: Final = ("text", "reason", "note")
 
 _REQUIRED: Final = {
@@ -158,11 +156,11 @@ def _string_rules(column: str) -> list[Rule]:
     if column in _VALUES:
         return [_in_set("unknown_value", f"{column} is none of {', '.join(_VALUES[column])}", column, _VALUES[column])]
     if column.endswith("_id"):
-        reason = f"{column} is empty, over {_FIELD_LIMIT} characters or has control characters"
-        regex = rf"\A[^\x00-\x1f\x7f\ufffd]{{1,{_FIELD_LIMIT}}}\Z"
+        reason = f"{column} is empty, over {FIELD_LIMIT} characters or has control characters"
+        regex = rf"\A[^\x00-\x1f\x7f\ufffd]{{1,{FIELD_LIMIT}}}\Z"
         return [Rule("bad_id", reason, "expect_column_values_to_match_regex", {"column": column, "regex": regex})]
-    reason = f"{column} is longer than {_FIELD_LIMIT} characters"
-    arguments = {"column": column, "max_value": _FIELD_LIMIT}
+    reason = f"{column} is longer than {FIELD_LIMIT} characters"
+    arguments = {"column": column, "max_value": FIELD_LIMIT}
     return [Rule("too_long", reason, "expect_column_value_lengths_to_be_between", arguments)]
 
 

@@ -117,6 +117,7 @@ def _build_and_judge(
     from assets.handoff import fit_release_handoff
     from assets.judging import Judging
     from serving.package import package_release
+    from serving.parity import ANSWERS_TAG, note_answers
     from serving.release import Release, build_release
     from training.registry.registry import RunRecord
 
@@ -131,7 +132,10 @@ def _build_and_judge(
             package_release(Path(built), release, probe=PROBE),
             RunRecord(experiment=RELEASE, name=about.release_id, params=_handoff_params(about)),
             key=about.release_id,
-            tags={MEMBERS_TAG: json.dumps({registered_name(task): version for task, version in members.items()})},
+            tags={
+                MEMBERS_TAG: json.dumps({registered_name(task): version for task, version in members.items()}),
+                ANSWERS_TAG: note_answers(release),
+            },
         )
         authors = _authors(loop, context, release)
         judging = Judging(done.version, release, request=request, authors=authors)

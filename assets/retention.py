@@ -1,9 +1,12 @@
 """Rows leave when their time is over, and what was erased does not stay where it came back."""
 
+from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 import polars as pl
 
+from assets.erasing import LOGGED
 from assets.quality_report import FOLDER, drop_pages
 from assets.resources import Loop
 from assets.training import open_activations
@@ -19,6 +22,9 @@ from labeling.erasing import (
     read_refused,
 )
 from labeling.errors import DeskError
+from labeling.sources.event_erasing import erase_events, remove_segments
+from labeling.sources.events import find_ends
+from labeling.sources.source import GatewaySource
 from training.features import digest_text
 
 _BY_THEMSELVES: Final = (t.PREDICTIONS, t.CORRECTIONS, t.ESCALATIONS, t.CONTEXT_FEEDBACK, t.QUARANTINE)
@@ -51,7 +57,24 @@ def keep_to_periods(loop: Loop) -> dict[str, int]:
     if traces != Traces() or again != Traces():
         drop_pages(loop.folder.reports / FOLDER)
     gone["waiting for the desk"] = waiting
+    gone |= _keep_log(loop, days.gateway_log)
     return {name: rows for name, rows in gone.items() if rows}
+
+
+def _keep_log(loop: Loop, days: int) -> dict[str, int]:
+    """Remove segments of the gateway's log that are ``days`` old and were taken in; blank who was erased meanwhile."""
+    folder, key = loop.folder.gateway_log, loop.folder.key()
+    refused = read_refused(loop.tables)
+    blanked = erase_events(folder, Traces(customers=refused.customers), key=key) if refused.customers else 0
+    noted = loop.tables.read(t.DELIVERIES, columns=["origin", "version"], where=pl.col("source").is_in(_logs(loop)))
+    read = {Path(origin).name: end for origin, end in find_ends(noted.iter_rows()).items()}
+    old = remove_segments(folder, read=read, before=loop.now() - timedelta(days=days)) if days else 0
+    return {LOGGED: blanked, "segments of the gateway log": old}
+
+
+def _logs(loop: Loop) -> list[str]:
+    """Return the names of the sources that read the log."""
+    return [source.name for source in loop.settings.sources.sources if isinstance(source, GatewaySource)]
 
 
 def _aged(loop: Loop, days: int) -> tuple[Traces, int]:

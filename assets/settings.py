@@ -13,6 +13,8 @@ from labeling.selection.policy import SelectionPolicy
 from labeling.sources.redaction import RedactionRules
 from labeling.sources.source import SourcesConfig
 from labeling.taxonomy import Taxonomy
+from serving.gateway.config import GATEWAY, GatewayConfig
+from serving.gateway.keys import API_KEYS, ApiKeys
 from serving.handoff.config import HandoffConfig
 from serving.notices import NoticesConfig
 from training.judging.gates import GatePolicy
@@ -110,7 +112,8 @@ class RetentionSettings(Config):
     """For how many days rows are kept, by table; 0 means for ever.
 
     With an interaction goes everything that hangs on it: predictions, corrections, reviews, labels, features, its case
-    at the desk. Days count from when it occurred; of a quarantined row, from when it was refused.
+    at the desk. Days count from when it occurred; of a quarantined row, from when it was refused; of a segment of the
+    gateway's log, from when it was last written to, and it stays until it was taken in.
     """
 
     interactions: int = Field(default=0, ge=0)
@@ -119,6 +122,7 @@ class RetentionSettings(Config):
     escalations: int = Field(default=0, ge=0)
     context_feedback: int = Field(default=0, ge=0)
     quarantine: int = Field(default=0, ge=0)
+    gateway_log: int = Field(default=0, ge=0)
 
 
 class ServiceSettings(Config):
@@ -150,6 +154,8 @@ class Settings:
     redaction: RedactionRules
     sources: SourcesConfig
     people: People
+    gateway: GatewayConfig
+    api_keys: ApiKeys
     recipes: Mapping[str, Recipe]
 
     @property
@@ -179,11 +185,13 @@ SECTIONS: Final[dict[str, type[Config]]] = {
     "redaction.yaml": RedactionRules,
     "sources.yaml": SourcesConfig,
     REVIEWERS: People,
+    GATEWAY: GatewayConfig,
+    API_KEYS: ApiKeys,
 }
 """The files of a home's configs folder and what each is read as; ``recipes/*.yaml`` come beside them."""
 
-_NEWER: Final = frozenset({"notices.yaml", REVIEWERS})
-"""Files that homes made by an older cxloop lack; without them nobody is told, and nobody may decide."""
+_NEWER: Final = frozenset({"notices.yaml", REVIEWERS, GATEWAY, API_KEYS})
+"""Files that homes made by an older cxloop lack; without them nobody is told, and nobody may decide or ask."""
 
 
 @dataclass

@@ -35,6 +35,7 @@ class Home:
         self.reports = self.path / "reports"
         self.training = self.path / "training"
         self.case_files = self.path / "case_files"
+        self.gateway_log = self.path / "gateway"
 
     @classmethod
     def from_environment(cls) -> "Home":

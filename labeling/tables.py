@@ -2,11 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 import polars as pl
 
 TIME: Final = pl.Datetime("us", "UTC")
+
+TEXT_LIMIT: Final = 20_000
+"""Characters of the longest text that is stored."""
+FIELD_LIMIT: Final = 200
+"""Characters of the longest id, and of any other string that is no text."""
+CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+"""How far another machine's clock may run ahead of ours."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ _COMMANDS: Final = {
     "backtest": _START,
     "init": _START,
     "up": _WORK,
+    "serve": _WORK,
     "status": _WORK,
     "collect": _WORK,
     "erase": _WORK,
@@ -86,6 +87,7 @@ for _name, _panel in _COMMANDS.items():
 for _name, _panel in {
     "audit": _DECIDE,
     "config": _WORK,
+    "keys": _WORK,
     "policy": _WORK,
     "quarantine": _WORK,
     "review": _WORK,

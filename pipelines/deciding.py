@@ -90,7 +90,8 @@ def identify(people: "People", reviewer: str) -> "Person":
     Raises:
         NotAllowed: there is none, it is nobody's, or it is not of ``reviewer`` where one is named.
     """
-    from training.registry.people import TOKEN, normalise_name
+    from training.registry.people import TOKEN
+    from training.registry.tokens import normalise_name
 
     person = people.identify_token(os.environ.get(TOKEN, ""))
     if reviewer and normalise_name(reviewer) != normalise_name(person.name):

@@ -14,6 +14,8 @@ CONFIG_FILES: Final = (
     "redaction.yaml",
     "sources.yaml",
     "reviewers.yaml",
+    "gateway.yaml",
+    "api_keys.yaml",
 )
 """The packaged configs that a home takes over under the same name; ``settings.yaml`` is made from a profile."""
 

@@ -1,19 +1,13 @@
 """Change who stands in a home's reviewers.yaml; whatever else is in the file stays as it was written."""
 
-import re
-import shutil
 from collections.abc import Sequence
 
-import yaml
-
-from labeling.config import parse_config, read_yaml
+from labeling.config import parse_config
 from labeling.errors import ConfigError
 from labeling.home import Home
-from pipelines.packaged import configs_folder
-from training.registry.people import REVIEWERS, People, PersonEntry, Role, load_people, make_token, normalise_name
-
-_BLOCK = re.compile(r"^people:.*\n?(?:(?:[ \t#-].*)?(?:\n|\Z))*", flags=re.MULTILINE)
-"""The people of the file, down to the next key."""
+from pipelines.listed_file import write_entries
+from training.registry.people import REVIEWERS, People, PersonEntry, Role, load_people
+from training.registry.tokens import make_token, normalise_name
 
 
 def add_person(
@@ -80,15 +74,4 @@ def _why(name: str, *, is_known: bool) -> str:
 
 
 def _write(home: Home, entries: Sequence[PersonEntry]) -> None:
-    """Write ``entries`` as the people of the file; checked as a whole before it takes its place."""
-    path = home.configs / REVIEWERS
-    if not path.exists():
-        shutil.copyfile(configs_folder() / REVIEWERS, path)
-    content = [entry.model_dump(mode="json") for entry in entries]
-    block = yaml.safe_dump({"people": content}, sort_keys=False, allow_unicode=True, width=200)
-    before = path.read_text(encoding="utf-8")
-    text = _BLOCK.sub(lambda _: block, before) if _BLOCK.search(before) else f"{before.rstrip()}\n{block}"
-    fresh = path.with_suffix(".new")
-    fresh.write_text(text, encoding="utf-8")
-    parse_config(read_yaml(fresh), People, name=REVIEWERS)
-    fresh.replace(path)
+    write_entries(home, REVIEWERS, "people", entries, People)

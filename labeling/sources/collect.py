@@ -14,7 +14,7 @@ from labeling.sources.erased import read_erased
 from labeling.sources.intake import House, Intake, Rows
 from labeling.sources.parking import PARKABLE, join_parked
 from labeling.sources.records import Batch
-from labeling.sources.source import FilesSource, RestSource, Source, SourcesConfig
+from labeling.sources.source import FilesSource, GatewaySource, RestSource, Source, SourcesConfig
 from labeling.tables import DELIVERIES
 
 
@@ -78,6 +78,8 @@ def collect(*names: str, sources: SourcesConfig, home: Home, house: House, only:
     done = {name: Collected() for name in tables}
     faults = []
     for source in chosen:
+        if isinstance(source, GatewaySource) and not (home.path / source.path).exists():
+            continue  # no gateway ever ran here: looking through dlt would cost most of a second
         try:
             delivered = _deliver(source, house, home)
         except SourceError as fault:
@@ -110,6 +112,10 @@ def _batches(source: Source, home: Home, state: dict[str, Any]) -> Iterator[Batc
         from labeling.sources.files import read_files
 
         return read_files(source, folder=home.path, taken=_taken(source, home))
+    if isinstance(source, GatewaySource):
+        from labeling.sources.events import read_events
+
+        return read_events(source, folder=home.path, taken=_taken(source, home))
     if isinstance(source, RestSource):
         from labeling.sources.rest import read_rest
 
@@ -119,8 +125,8 @@ def _batches(source: Source, home: Home, state: dict[str, Any]) -> Iterator[Batc
     return read_sql(source, state=state)
 
 
-def _taken(source: FilesSource, home: Home) -> frozenset[tuple[str, str]]:
-    """Return the contents of files (origin, version) that were taken in before, by this source."""
+def _taken(source: FilesSource | GatewaySource, home: Home) -> frozenset[tuple[str, str]]:
+    """Return the contents (origin, version) of files, or of parts of them, that this source took in before."""
     noted = home.tables.read(DELIVERIES, columns=["origin", "version"], where=pl.col("source") == source.name)
     return frozenset(noted.iter_rows())
 

@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from labeling.config import Config
 from labeling.sources.path import check_path
 from labeling.sources.statement import bare_select, holds_password
-from labeling.sources.table_map import TableMap
+from labeling.sources.table_map import TableMap, gateway_maps
 from labeling.tables import REVIEWS
 
 
@@ -61,6 +61,27 @@ class FilesSource(BaseSource):
     format: Literal["auto", "csv", "jsonl", "parquet"] = "auto"
     separator: str = Field(default=",", pattern=r"^[^\"\r\n]$")
     storage: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class GatewaySource(BaseSource):
+    """What the live API recorded: messages with what it said of them, agents' corrections, escalations.
+
+    Attributes:
+        path: the folder of the gateway's log, relative to the home or absolute.
+        tasks: the tasks whose predictions come along; those that a release does not answer make none.
+    """
+
+    kind: Literal["gateway"]
+    path: str = Field(default="gateway", min_length=1)
+    tasks: tuple[str, ...] = ("intent", "sentiment")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_maps(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or "maps" in value:
+            return value
+        tasks = value.get("tasks", cls.model_fields["tasks"].default)
+        return {**value, "maps": gateway_maps([str(task) for task in tasks] if isinstance(tasks, list | tuple) else [])}
 
 
 class SqlSource(BaseSource):
@@ -207,7 +228,7 @@ class RestSource(BaseSource):
                 raise ValueError(f"start_at needs an ISO 8601 time, found {self.start_at!r}") from None
 
 
-Source = Annotated[FilesSource | SqlSource | RestSource, Field(discriminator="kind")]
+Source = Annotated[FilesSource | GatewaySource | SqlSource | RestSource, Field(discriminator="kind")]
 
 
 class SourcesConfig(Config):

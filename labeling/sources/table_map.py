@@ -1,6 +1,6 @@
 """How a source's fields become the columns of a table, as configs/sources.yaml describes it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, Literal, Self
 from zoneinfo import available_timezones
@@ -22,7 +22,7 @@ _DERIVED: Final = {
     REVIEWS.name: ("suggestion", "blind", "lead_seconds", "case_id", "second_label", "note", "unanswered"),
 }
 """Columns that no event carries, because we make them."""
-_PREDICTED: Final = ("task", "label", "confidence", "model_version", "shown", "predicted_at")
+_PREDICTED: Final = ("task", "label", "confidence", "margin", "model_version", "shown", "handoff", "predicted_at")
 """Columns of a prediction that may come along with an interaction."""
 
 
@@ -156,6 +156,33 @@ class TableMap(Config):
         """The fields that this map reads."""
         maps = [*self.origins.values(), *(one for said in self.predictions for one in said.columns.values())]
         return tuple(dict.fromkeys([one.from_ for one in maps if one.from_] + ([self.needs] if self.needs else [])))
+
+
+def gateway_maps(tasks: Sequence[str]) -> tuple[TableMap, ...]:
+    """Return how the lines of the gateway's log become events, with the predictions of ``tasks``."""
+    tables = ((INTERACTIONS, "interaction"), (CORRECTIONS, "correction"), (ESCALATIONS, "escalation"))
+    return tuple(
+        TableMap.model_validate(
+            {
+                "table": table.name,
+                "needs": f"{part}.{table.key[0]}",
+                "columns": {column: f"{part}.{column}" for column in event_columns(table)},
+                "predictions": [
+                    _gateway_predictions(task, said) for task in tasks for said in ("champion", "challenger")
+                ]
+                if table == INTERACTIONS
+                else [],
+            }
+        )
+        for table, part in tables
+    )
+
+
+def _gateway_predictions(task: str, said: str) -> dict[str, Any]:
+    """Return where a line holds what one release said of a message; only the champion's answer was shown."""
+    figures = {column: f"{said}.predictions.{task}.{column}" for column in ("label", "confidence", "margin")}
+    about = {"model_version": f"{said}.version", "handoff": f"{said}.handoff"}
+    return {"task": task, "columns": {**figures, **about, "shown": {"constant": str(said == "champion").lower()}}}
 
 
 def _check_time(form: str) -> None:

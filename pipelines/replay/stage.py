@@ -12,7 +12,8 @@ from labeling.digests import digest
 from labeling.home import Home
 from pipelines.packaged import CONFIG_FILES, configs_folder
 from pipelines.replay.state import STATE_FILE
-from training.registry.people import REVIEWERS, make_token
+from training.registry.people import REVIEWERS
+from training.registry.tokens import make_token
 
 REVIEWER: Final = "demo-reviewer"
 """Who decides in a replay."""

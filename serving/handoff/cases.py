@@ -37,7 +37,7 @@ class Answers:
 
     def take(self, rows: np.ndarray) -> "Answers":
         """Return the answers to ``rows`` (m,) int, in their order."""
-        return Answers([self.labels[row] for row in rows.tolist()], self.confidences[rows], _take(self.scores, rows))
+        return Answers([self.labels[row] for row in map(int, rows)], self.confidences[rows], _take(self.scores, rows))
 
     def today(self) -> list[str]:
         """Return the answers in the labels of today."""
@@ -73,13 +73,13 @@ class Cases:
     def take(self, rows: np.ndarray) -> "Cases":
         """Return the cases of ``rows`` (m,) int, in their order."""
         return Cases(
-            texts=[self.texts[row] for row in rows.tolist()],
+            texts=[self.texts[row] for row in map(int, rows)],
             answers={task: said.take(rows) for task, said in self.answers.items()},
-            changed=[self.changed[row] for row in rows.tolist()],
-            moods=[self.moods[row] for row in rows.tolist()],
+            changed=[self.changed[row] for row in map(int, rows)],
+            moods=[self.moods[row] for row in map(int, rows)],
             wishes=self.wishes[rows],
             repetition=self.repetition[rows],
-            groups={kind: [found[row] for row in rows.tolist()] for kind, found in self.groups.items()},
+            groups={kind: [found[row] for row in map(int, rows)] for kind, found in self.groups.items()},
         )
 
     def mood_scores(self) -> list[np.ndarray]:
@@ -140,7 +140,7 @@ def make_cases(
         if task in last:
             told = changed(task, last[task], now[task])
             reasons = [reason or why for reason, why in zip(reasons, told, strict=True)]
-    texts = [turns.texts[row] for row in turns.last.tolist()]
+    texts = [turns.texts[row] for row in map(int, turns.last)]
     read = [turns.texts[start:end] for start, end in zip(turns.starts[:-1], turns.starts[1:], strict=True)]
     return Cases(
         texts=texts,

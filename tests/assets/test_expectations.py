@@ -3,9 +3,9 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from assets.expectations import TEXT_LIMIT, sift
+from assets.expectations import sift
 from labeling.migrations import LabelChange, Migration
-from labeling.tables import CORRECTIONS, ESCALATIONS, INTERACTIONS, REVIEWS, Table
+from labeling.tables import CORRECTIONS, ESCALATIONS, INTERACTIONS, REVIEWS, TEXT_LIMIT, Table
 from labeling.taxonomy import Label, Task, Taxonomy
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

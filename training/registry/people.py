@@ -1,12 +1,9 @@
 """Who may decide: people with roles, known by a token of their own or through a reverse proxy that is trusted.
 
-A token is ``cxl_<name>_<secret>``, the secret 192 random bits. The settings hold its Argon2id hash (Biryukov, Dinu,
-Khovratovich, 2016; RFC 9106), never the token. A wrong token, an unknown name and no token at all are answered alike
-and after the same work, so that answers and their time tell nobody who is known.
+The settings hold a token's hash, never the token (training.registry.tokens). A wrong token, an unknown name and no
+token at all are answered alike and after the same work.
 """
 
-import secrets
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from email.utils import parseaddr
@@ -18,6 +15,7 @@ from pydantic import AfterValidator, Field, IPvAnyNetwork, field_validator, mode
 
 from labeling.config import Config, load_config
 from labeling.errors import NotAllowed
+from training.registry.tokens import NOBODY, TokenHash, check_name, matches, name_in, normalise_name
 
 REVIEWERS: Final = "reviewers.yaml"
 """The file of settings that names the people. A home that was made before there were reviewers lacks it."""
@@ -31,38 +29,11 @@ UNKNOWN_AUTHOR: Final = "unknown"
 Role = Literal["reviewer", "reader"]
 """A reviewer decides; a reader sees everything and decides nothing."""
 
-NAME_LENGTH: Final = 80
-_TOKEN_LENGTH: Final = 400
-_SECRET_BYTES: Final = 24
-_PREFIX: Final = "cxl"
-_NOBODY: Final = "$argon2id$v=19$m=65536,t=3,p=4$2OGz4lRJRuNpDMpjIIDQgQ$zBzSo2GTFTKxhp3H6IVs0G7NuDDWmbdmaNuBSrAx3Xo"
-"""The hash of a secret that nobody was given: checked where no person is named, for the same work."""
-
-
-def normalise_name(name: str) -> str:
-    """Return ``name`` as names are compared: without regard to case, width of letters, and blanks around it."""
-    return unicodedata.normalize("NFKC", name).strip().casefold()
-
 
 def _check_name(name: str) -> str:
-    if name != name.strip() or not name.isprintable() or not 1 <= len(name) <= NAME_LENGTH:
-        raise ValueError(f"needs 1 to {NAME_LENGTH} printable characters without blanks around them")
-    if normalise_name(name) == UNKNOWN_AUTHOR:
+    if normalise_name(check_name(name)) == UNKNOWN_AUTHOR:
         raise ValueError(f"{UNKNOWN_AUTHOR} stands for an author whom nobody knows: choose another name")
     return name
-
-
-def _check_hash(encoded: str) -> str:
-    from argon2 import Type, extract_parameters
-    from argon2.exceptions import InvalidHashError
-
-    try:
-        kind = extract_parameters(encoded).type
-    except InvalidHashError:
-        kind = None
-    if kind is not Type.ID:
-        raise ValueError("needs an argon2id hash, never the token itself: `cxloop reviewers add NAME` writes one")
-    return encoded
 
 
 Name = Annotated[str, AfterValidator(_check_name)]
@@ -104,7 +75,7 @@ class PersonEntry(Config):
 
     name: Name
     role: Role
-    token: Annotated[str, AfterValidator(_check_hash)] | None = None
+    token: TokenHash | None = None
     accounts: tuple[Name, ...] = ()
 
     def person(self) -> Person:
@@ -184,9 +155,9 @@ class People(Config):
         Raises:
             NotAllowed: it is nobody's; does not say whether the name is known.
         """
-        name = _name_in(token)
+        name = name_in(token)
         entry = next((each for each in self.people if normalise_name(each.name) == name), None)
-        if not _matches(token, entry.token if entry and entry.token else _NOBODY) or entry is None or not entry.token:
+        if not matches(token, entry.token if entry and entry.token else NOBODY) or entry is None or not entry.token:
             raise NotAllowed(
                 f"a person's token is needed, found {'none' if not token else 'one that is nobody’s'}: put yours into "
                 f"{TOKEN}; `cxloop reviewers add NAME` makes one"
@@ -242,28 +213,3 @@ def require_decider(person: Person | None) -> Person:
             "the role changed in reviewers.yaml"
         )
     return person
-
-
-def make_token(name: str) -> tuple[str, str]:
-    """Return a new token for ``name``, to be shown once, and its hash, to be kept."""
-    from argon2 import PasswordHasher
-
-    token = f"{_PREFIX}_{name}_{secrets.token_hex(_SECRET_BYTES)}"
-    return token, PasswordHasher().hash(token)
-
-
-def _name_in(token: str) -> str:
-    """Return the name that a token claims, as names are compared; "" where it has not a token's form."""
-    prefix, _, rest = token.partition("_")
-    name, _, _ = rest.rpartition("_")
-    return normalise_name(name) if prefix == _PREFIX and len(token) <= _TOKEN_LENGTH else ""
-
-
-def _matches(token: str, encoded: str) -> bool:
-    from argon2 import PasswordHasher
-    from argon2.exceptions import VerificationError
-
-    try:
-        return PasswordHasher().verify(encoded, token[:_TOKEN_LENGTH].encode("utf-8", "replace"))
-    except VerificationError:
-        return False

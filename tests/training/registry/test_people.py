@@ -6,15 +6,14 @@ from argon2 import PasswordHasher, extract_parameters
 from labeling.errors import ConfigError, NotAllowed
 from tests.training.registry.stage import PEOPLE, TOKENS
 from training.registry.people import (
-    _NOBODY,
     People,
     Person,
     PersonEntry,
     TrustedProxy,
     load_people,
-    make_token,
     require_decider,
 )
+from training.registry.tokens import NOBODY, make_token
 
 BEHIND_PROXY = People(
     proxy=TrustedProxy(header="X-Forwarded-User", addresses=("10.0.0.7", "fd00::/64")), people=PEOPLE.people
@@ -43,7 +42,7 @@ def test_a_token_says_whose_it_is_and_only_its_hash_is_kept():
         "cxl_nobody_secret",
         "cxl_ana_\udcff",
         PEOPLE.people[0].token,
-        _NOBODY,
+        NOBODY,
     ],
     ids=lambda token: str(token)[:24],
 )
@@ -66,7 +65,7 @@ def test_who_has_no_token_cannot_sign_in_with_one():
 
 
 def test_an_unknown_name_costs_the_work_of_a_real_one():
-    assert extract_parameters(_NOBODY) == extract_parameters(PasswordHasher().hash("any"))
+    assert extract_parameters(NOBODY) == extract_parameters(PasswordHasher().hash("any"))
 
 
 @pytest.mark.parametrize("address", ["10.0.0.7", "::ffff:10.0.0.7", "fd00::17"])

@@ -1,0 +1,142 @@
+"""Who answers: the champion, followed by its alias and swapped while requests run; the challenger in its shadow.
+
+What answers is one immutable ``Live``; a batch takes it once and keeps it to its end, so a swap drops nothing. The
+release that was live before stays loaded, so that a rollback takes no longer than to notice it.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from labeling.errors import CxloopError, EncoderError, ModelError, RegistryError
+from labeling.taxonomy import Taxonomy
+from serving.parity import ANSWERS_TAG, find_difference
+from serving.release import Champion, Release
+from training.registry.registry import PARITY_TAG, PASSED, RELEASE, ModelRegistry
+
+_LOG: Final = logging.getLogger(__name__)
+
+NO_RELEASE: Final = "no_release"
+REGISTRY_DOWN: Final = "registry_down"
+RELEASE_REFUSED: Final = "release_refused"
+
+Alarm = Callable[[str, str], None]
+"""Called with an alarm's name and what is wrong in words, "" where nothing is any more."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """What answers now: the champion, None before there is one, and the challenger, None where there is none."""
+
+    champion: Champion | None = None
+    challenger: Champion | None = None
+
+
+class Releases:
+    """The releases of one registry that are live. ``look`` is called by one thread, ``live`` read by any.
+
+    Args:
+        registry: where aliases and releases are.
+        taxonomy: today's, in whose labels releases answer.
+        follows_challenger: whether the challenger is loaded, too.
+        alarm: told what is wrong, and what is no more.
+    """
+
+    def __init__(self, registry: ModelRegistry, taxonomy: Taxonomy, *, follows_challenger: bool, alarm: Alarm) -> None:
+        self._registry = registry
+        self._taxonomy = taxonomy
+        self._follows_challenger = follows_challenger
+        self._alarm = alarm
+        self._previous: Champion | None = None
+        self._refused: dict[str, str] = {}
+        self.live = Live()
+
+    def look(self) -> None:
+        """Ask the registry who is champion and challenger, and load who is new; what cannot be loaded changes nothing.
+
+        A version that was refused is not tried again for as long as an alias names it.
+        """
+        try:
+            aliases = self._registry.aliases(RELEASE)
+            self._refused = {named: why for named, why in self._refused.items() if named in aliases.values()}
+            self._follow_champion(aliases.get("champion"))
+            self._follow_challenger(aliases.get("challenger") if self._follows_challenger else None)
+            self._alarm(RELEASE_REFUSED, "; ".join(self._refused.values()))
+            self._alarm(REGISTRY_DOWN, "")
+        except RegistryError as error:
+            self._alarm(REGISTRY_DOWN, str(error))
+        self._alarm(NO_RELEASE, "" if self.live.champion else "no release is live: everything is handed off")
+
+    def _follow_champion(self, version: str | None) -> None:
+        before = self.live.champion
+        if version is None or version in self._refused or (before and before.version == version):
+            return
+        found = self._find_loaded(version) or self._load(version)
+        if isinstance(found, str):
+            self._refused[version] = found
+            return
+        self.live = replace(self.live, champion=found)
+        self._previous = before or self._previous
+        _LOG.warning("release %s is live in place of %s", version, before.version if before else "none")
+
+    def _follow_challenger(self, version: str | None) -> None:
+        standing = self.live.challenger
+        if version == (standing.version if standing else None) or version in self._refused:
+            return
+        found = None if version is None else self._find_loaded(version) or self._load(version)
+        if isinstance(found, str):
+            self._refused[str(version)] = found
+            found = None
+        self.live = replace(self.live, challenger=found)
+
+    def _find_loaded(self, version: str) -> Champion | None:
+        known = (self.live.champion, self.live.challenger, self._previous)
+        return next((each for each in known if each and each.version == version), None)
+
+    def _load(self, version: str) -> Champion | str:
+        """Return a release that may go live, or why it may not; a registry that is down is no such reason."""
+        about = self._registry.version(RELEASE, version)
+        if about.tags.get(PARITY_TAG) != PASSED:
+            return f"release {version} is refused: it did not answer alike when it was registered"
+        folder: Path = self._registry.download(RELEASE, version)
+        try:
+            release = Release.load(folder, self._taxonomy)
+            noted = about.tags.get(ANSWERS_TAG)
+            difference = find_difference(release, noted) if noted else ""
+        except (ModelError, EncoderError) as error:
+            return f"release {version} is refused: {error}"
+        except CxloopError:
+            raise
+        except Exception as error:
+            return f"release {version} is refused: it cannot be loaded or asked ({type(error).__name__})"
+        return f"release {version} is refused: {difference}" if difference else Champion(version, release)
+
+
+class Watch:
+    """Looks at the registry every so many seconds, on a thread of its own."""
+
+    def __init__(self, releases: Releases, *, seconds: float) -> None:
+        self._releases = releases
+        self._seconds = seconds
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="gateway-watch")
+
+    def start(self) -> None:
+        """Begin; the first look is taken at once."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End; waits for a look that is under way."""
+        self._is_over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._is_over.is_set():
+            try:
+                self._releases.look()
+            except Exception:
+                _LOG.exception("the registry could not be looked at; trying again")
+            self._is_over.wait(self._seconds)
