@@ -1,5 +1,6 @@
 import asyncio
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -11,6 +12,12 @@ from serving.gateway.keys import API_KEYS, ApiKeys, Client, KeyRing
 from serving.gateway.limiting import RateLimits
 from serving.gateway.recognising import Recogniser
 from tests.serving.gateway.stage import key_of, write_keys
+
+
+def run(coroutine):
+    """Run in a thread of its own: a browser that other tests opened leaves a loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 @pytest.fixture
@@ -48,9 +55,9 @@ def test_all_that_come_with_a_new_key_wait_for_one_check_of_it(ring, monkeypatch
     async def come(clients: int, token: str):
         return await asyncio.gather(*(recogniser.identify(token, address="here") for _ in range(clients)))
 
-    assert asyncio.run(come(60, key_of("bot"))) == [Client("bot", "assistant")] * 60
+    assert run(come(60, key_of("bot"))) == [Client("bot", "assistant")] * 60
     assert checked == [key_of("bot")]
-    assert asyncio.run(come(60, key_of("bot") + "0")) == [None] * 60
+    assert run(come(60, key_of("bot") + "0")) == [None] * 60
     assert len(checked) == 2
 
 
@@ -65,7 +72,7 @@ def test_an_address_may_not_try_many_keys(ring, monkeypatch):
             await recogniser.identify("cxl_bot_31", address="there")
         assert await recogniser.identify("cxl_bot_31", address="elsewhere") is None
 
-    asyncio.run(guess())
+    run(guess())
 
 
 def test_a_key_that_was_taken_out_stops_working_at_once(home, ring):
