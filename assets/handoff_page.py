@@ -66,7 +66,9 @@ def draw_curve(study: Study) -> str:
         100 * promised, color=_PROMISE, linestyle="--", linewidth=1.4, label=f"promised: at most {promised:.0%}"
     )
     if curve.wrong is not None:
-        _mark(axes, curve)
+        _mark(
+            axes, curve, "each group's own threshold" if any(one.own for one in study.groups.values()) else "threshold"
+        )
     top = max(2 * 100 * promised, 100 * float(curve.risk[-1]) * 1.15)
     _dress(axes, top, "messages kept, %", "wrong among those kept, %")
     axes.legend(loc="upper left", frameon=False)
@@ -106,11 +108,11 @@ def _short(name: str) -> str:
     return name if len(name) <= 28 else name[:27] + "…"
 
 
-def _mark(axes: "Axes", curve: Curve) -> None:
-    """Show where the threshold sits."""
+def _mark(axes: "Axes", curve: Curve, name: str) -> None:
+    """Show where the threshold sits; thresholds of several groups together may lie off the line of one."""
     x, y = 100 * curve.kept, 100 * (curve.wrong or 0.0)
     axes.axvline(x, color=_GREY, linestyle=":", linewidth=1.2)
-    axes.plot([x], [y], "o", color=_GREY, markersize=7, label=f"threshold: keeps {x:.0f}%, {y:.1f}% of these wrong")
+    axes.plot([x], [y], "o", color=_GREY, markersize=7, label=f"{name}: keeps {x:.0f}%, {y:.1f}% of these wrong")
 
 
 def _dress(axes: "Axes", top: float, across: str, up: str) -> None:

@@ -8,7 +8,8 @@ of that ratio and the packaged promise, and its true mean cost on the population
 
 - *fixed*: keep at a confidence of 0.7 and more.
 - *hindsight*: the threshold on confidence that is cheapest on the population itself.
-- *negative sentiment*: hand off what a model of mood (learnt from rated tweets) reads as negative, keep the rest.
+- *negative sentiment*: hand off what a model of mood (learnt from rated tweets) expects to be rated nearer to negative
+  (-1) than to neutral (0), keep the rest.
 - *empirical*: the threshold on confidence that is cheapest on the same calibration sample.
 
 Figures, by ratio at n = 1,000: *closed*, the share of the gap from fixed to hindsight that the policy closes (wanted
@@ -88,7 +89,7 @@ def run(pool: Pool, ratio: int, n: int, promised: float) -> dict[str, float]:
         policy = fit_handoff(sample.cases, sample.outcomes(), config, rng=rng)
         ours.append(cost(policy.keeps(pool.cases)))
         empirical.append(cost(sure >= find_cheapest(sure[rows], wrong[rows], ratio)))
-    negative = np.array([path[-1].label == "negative" for path in pool.cases.moods])
+    negative = np.array([path[-1].score < -0.5 for path in pool.cases.moods])
     return {
         "ours": float(np.mean(ours)),
         "error": float(np.std(ours) / np.sqrt(SAMPLES)),

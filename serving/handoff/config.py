@@ -76,7 +76,7 @@ class HandoffConfig(Config):
     Attributes:
         promised_error_share: the largest share of wrong answers among those that a release keeps, in (0, 1).
         confidence: how sure that promise must be, in (0, 1): of 100 fitted policies at least this share keep it.
-        min_cases: how many calibrate cases a threshold must keep to be tested (>= 1).
+        min_cases: how many calibrate cases a threshold must keep to be tested, at least (>= 1).
         tasks: the tasks that must be right; empty means the taxonomy's first.
         count_needed: whether a kept answer counts as wrong, too, where reviewers said that a person was needed.
         high_risk_labels: labels, of any task, that always go to a person.

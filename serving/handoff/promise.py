@@ -14,6 +14,10 @@ GRID: Final = np.append(1 / (1 + np.exp(-np.arange(-7, 7.01, 0.07))), 1.0)
 """The thresholds that are tried, strictest first: even steps of log odds, then 1, which keeps all. Fixed before any
 case is seen: the guarantee rests on that."""
 
+_FORGIVEN: Final = 3
+_MOST_TRIED: Final = 40
+"""Times one over the promise: so many cases show any promise with three of them wrong."""
+
 
 class Promise(Config):
     """A threshold and what it was fitted on.
@@ -67,9 +71,8 @@ def find_thresholds(
 
     Fixed-sequence testing (Angelopoulos et al., Learn then Test, 2021): the thresholds of ``GRID`` are tried strictest
     first, each by an exact binomial test of "more than the promised share is wrong among those kept", and the search
-    ends at the first that is not refuted, so that trying many costs no confidence. It begins where ``min_cases``
-    are kept, or as many as it takes to show the promise without one wrong answer; that depends on scores alone, never
-    on who was right. With a band each threshold is tested twice, without chance and with it, and must pass both.
+    ends at the first that is not refuted, so that trying many costs no confidence. It begins where ``least_kept`` cases
+    are kept, which depends on who was right in none of them. With a band each threshold is tested twice, without chance and with it, and must pass both.
 
     Args:
         tested: the cases.
@@ -78,7 +81,7 @@ def find_thresholds(
         min_cases: the least kept count.
         band: chance around the threshold.
     """
-    needed = max(min_cases, math.ceil(math.log(1 - confidence) / math.log(1 - promised)))
+    needed = least_kept(int(tested.eligible.sum()), promised=promised, confidence=confidence, min_cases=min_cases)
     found: list[float] = []
     for threshold in GRID:
         kept = tested.kept(threshold)
@@ -92,6 +95,20 @@ def find_thresholds(
             break
         found.append(float(threshold))
     return tuple(found)
+
+
+def least_kept(count: int, *, promised: float, confidence: float, min_cases: int) -> int:
+    """Return how many of ``count`` cases the first threshold that is tested must keep, at least.
+
+    ``min_cases``; as many as it takes to show the promise without one wrong answer; and as many as it takes with three
+    (but no more than half of all), because one label that people got wrong must not end the search at its start.
+    """
+    from scipy.special import bdtr
+
+    enough = math.ceil(math.log(1 - confidence) / math.log(1 - promised))
+    sizes = np.arange(_FORGIVEN + 1, math.ceil(_MOST_TRIED / promised))
+    forgiving = sizes[bdtr(_FORGIVEN, sizes, promised) <= 1 - confidence]
+    return max(min_cases, enough, min(int(forgiving[0]), count // 2) if len(forgiving) else 0)
 
 
 def is_shown(wrong: int, kept: int, promised: float, confidence: float) -> bool:

@@ -69,6 +69,16 @@ def test_the_least_kept_count_is_where_the_search_begins():
     assert find(cases, min_cases=201) == ()
 
 
+def test_one_wrong_label_does_not_end_the_search_at_its_start():
+    scores, wrong = np.linspace(0.001, 0.9, 400), np.zeros(400)
+    wrong[3] = 1
+    assert find(make(scores, wrong), promised=0.05)[-1] == GRID[-1]
+    assert promise.least_kept(400, promised=0.05, confidence=0.9, min_cases=1) == 132
+    assert binom.cdf(3, 132, 0.05) <= 0.1 < binom.cdf(3, 131, 0.05)
+    assert promise.least_kept(100, promised=0.05, confidence=0.9, min_cases=1) == 50
+    assert promise.least_kept(50, promised=0.05, confidence=0.9, min_cases=1) == 45
+
+
 def test_in_the_band_chance_is_tested_too():
     """Beyond the threshold most are wrong, so that keeping some of them by chance breaks the promise first."""
     rng = np.random.default_rng(4)
