@@ -72,7 +72,8 @@ def find_thresholds(
     Fixed-sequence testing (Angelopoulos et al., Learn then Test, 2021): the thresholds of ``GRID`` are tried strictest
     first, each by an exact binomial test of "more than the promised share is wrong among those kept", and the search
     ends at the first that is not refuted, so that trying many costs no confidence. It begins where ``least_kept`` cases
-    are kept, which depends on who was right in none of them. With a band each threshold is tested twice, without chance and with it, and must pass both.
+    are kept; who was right has no say in that. With a band each threshold is tested twice, without chance and with it,
+    and must pass both.
 
     Args:
         tested: the cases.
