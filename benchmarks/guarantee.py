@@ -15,7 +15,7 @@ Peer: the plain plug-in threshold on confidence, the laxest at which at most 5% 
 Out of scope: insurance requests of natcs are one in ten of the messages, counted as wrong where they are kept: in
 calibration and traffic alike (*mixed*), and in traffic only (*traffic_only*), at n = 1,540. Band: the packaged band,
 judged on its randomised decisions (*band*), at n = 1,540. natcs: its own model, learnt from one half of the requests;
-the other half is the population, at a promise of 10%, n = 600.
+the other half is the population, n = 600.
 
     python -m benchmarks.guarantee --data ../shared/data --kept ~/.cache/cxloop-guarantee
 """
@@ -38,6 +38,7 @@ from serving.handoff.promise import in_band
 
 SAMPLES: Final = 500
 SIZES: Final = (300, 1000, 1540)
+PROMISED: Final = 0.05
 CONFIDENCE: Final = 0.9
 SEED: Final = 0
 _PROTOCOL: Final = {"samples": SAMPLES, "policy": 2}
@@ -59,7 +60,7 @@ def main() -> None:
         "mixed_1540": lambda: run(mixed, mixed, 1540),
         "traffic_only_1540": lambda: run(banking, mixed, 1540),
         "band_1540": lambda: run(banking, banking, 1540, band=True),
-        "natcs_600": lambda: run(natcs, natcs, 600, promised=0.1),
+        "natcs_600": lambda: run(natcs, natcs, 600),
     }
     kept = SeedResults("guarantee", _PROTOCOL)
     for name, arm in arms.items():
@@ -72,20 +73,18 @@ def main() -> None:
     kept.drop()
 
 
-def run(source: Pool, traffic: Pool, n: int, *, promised: float = 0.05, band: bool = False) -> dict[str, float]:
+def run(source: Pool, traffic: Pool, n: int, *, band: bool = False) -> dict[str, float]:
     """Fit ``SAMPLES`` policies to samples of ``source`` and measure each on ``traffic``."""
-    rng, config = np.random.default_rng([SEED, n]), load_packaged(promised, band=band)
+    rng, config = np.random.default_rng([SEED, n]), load_packaged(PROMISED, band=band)
     wrong, confidences = traffic.wrong, traffic.cases.answers["intent"].confidences
-    best = find_best(confidences, wrong, promised)
+    best = find_best(confidences, wrong)
     rows = []
     for _ in range(SAMPLES):
         sample = source.take(rng.integers(len(source.truth), size=n))
         policy = fit_handoff(sample.cases, sample.outcomes(), config, rng=rng)
-        plain = plug_in(sample.cases.answers["intent"].confidences, sample.wrong, promised)
+        plain = plug_in(sample.cases.answers["intent"].confidences, sample.wrong)
         shares = keep_shares(policy, traffic) if band else policy.keeps(traffic.cases).astype(float)
-        rows.append(
-            [*_measure(shares, wrong, promised), *_measure((confidences >= plain).astype(float), wrong, promised)]
-        )
+        rows.append([*_measure(shares, wrong), *_measure((confidences >= plain).astype(float), wrong)])
     found = np.array(rows)
     names = ("violations", "coverage", "risk", "plug_in_violations", "plug_in_coverage", "plug_in_risk")
     means = dict(zip(names, found.mean(axis=0).tolist(), strict=True))
@@ -117,22 +116,22 @@ def keep_shares(policy: HandoffPolicy, pool: Pool) -> np.ndarray:
     return np.where(in_band(scores, threshold, band), np.abs(keeps - band.flip), keeps)
 
 
-def plug_in(confidences: np.ndarray, wrong: np.ndarray, promised: float) -> float:
+def plug_in(confidences: np.ndarray, wrong: np.ndarray) -> float:
     """Return the laxest confidence at which at most the promised share of those kept is wrong; 2 keeps none."""
     order = np.argsort(-confidences, kind="stable")
     shares = np.cumsum(wrong[order]) / np.arange(1, len(order) + 1)
-    good = np.flatnonzero(shares <= promised)
+    good = np.flatnonzero(shares <= PROMISED)
     return float(confidences[order[good[-1]]]) if len(good) else 2.0
 
 
-def find_best(confidences: np.ndarray, wrong: np.ndarray, promised: float) -> float:
+def find_best(confidences: np.ndarray, wrong: np.ndarray) -> float:
     """Return the largest coverage of a threshold on confidence whose true risk is at most what is promised."""
-    return float((confidences >= plug_in(confidences, wrong, promised)).mean())
+    return float((confidences >= plug_in(confidences, wrong)).mean())
 
 
-def _measure(shares: np.ndarray, wrong: np.ndarray, promised: float) -> tuple[float, float, float]:
+def _measure(shares: np.ndarray, wrong: np.ndarray) -> tuple[float, float, float]:
     risk = float(shares[wrong].sum() / max(shares.sum(), 1e-9))
-    return float(risk > promised), float(shares.mean()), risk
+    return float(risk > PROMISED), float(shares.mean()), risk
 
 
 def _write(found: dict[str, dict[str, float]]) -> None:

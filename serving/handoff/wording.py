@@ -22,12 +22,13 @@ _ASK: Final = (
 _WANT: Final = r"(?:want|need|get me|give me|prefer|require|möchte|will|brauche|veux|voudrais|quiero|necesito)"
 _MACHINE: Final = r"(?:bot|chatbot|robot|ai|roboter)"
 
+_REAL: Final = r"(?:real|live|actual|human|echten?|vraie?)"
+
 _WISHES: Final = re.compile(
     rf"\b{_ASK}\s+{_ARTICLE}{_PERSON}\b"
-    rf"|\b{_WANT}\s+{_ARTICLE}(?:(?:real|live|actual|human|echten?|vraie?)\s+\w+|human\b|person\b(?! to| who)|agent\b)"
+    rf"|\b{_WANT}\s+{_ARTICLE}(?:{_REAL}\s+{_PERSON}|(?:human|person(?! to| who)|agent)(?! near))\b"
     rf"|\b(?:mit|with|avec|con)\s+{_ARTICLE}{_PERSON}\s+(?:sprechen|reden|verbinden)\b"
-    rf"|\b(?:not|don.?t|no|stop|kein(?:e|en|em)?|pas)\s+(?:\w+\s+){{0,5}}{_MACHINE}\b"
-    rf"|\b(?:are|is) (?:you|this|there) (?:an? )?(?:{_MACHINE}|(?:real |actual )?(?:human|person))\b"
+    rf"|\b(?:not|don.?t|stop|no more)\s+(?:\w+\s+){{0,3}}(?:talk|speak|chat)\w*\s+(?:\w+\s+){{0,2}}{_MACHINE}\b"
     r"|^\W*(?:real |live )?(?:agent|human|representative|operator|person|mitarbeiter)(?:\s+(?:please|now|bitte))*\W*$",
     re.IGNORECASE,
 )

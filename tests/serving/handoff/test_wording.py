@@ -14,7 +14,6 @@ from serving.handoff.wording import measure_repetition, wishes_for_person
         "transfer me to your manager",
         "put me through to someone",
         "I do not want to chat with a bot",
-        "are you a robot?",
         "agent",
         "human please!!",
         "Ich möchte mit einem Mitarbeiter sprechen",
@@ -38,6 +37,9 @@ def test_a_wish_for_a_person_is_heard(text):
         "no need to speak to an agent, thanks",
         "I am the contact person of this account",
         "my card does not work at any cash machine",
+        "are you a robot?",
+        "I need an actual card that I can hold in my hand",
+        "where do I need to live to get support?",
     ],
 )
 def test_what_is_no_wish_is_none(text):
