@@ -31,6 +31,11 @@ class Answer:
     alternatives: tuple[tuple[str, float], ...]
     novelty: float | None
 
+    @property
+    def margin(self) -> float:
+        """The confidence less the second likeliest label's, in [0, 1]; the confidence itself where there is none."""
+        return self.confidence - (self.alternatives[1][1] if len(self.alternatives) > 1 else 0.0)
+
 
 @dataclass(frozen=True)
 class Triage:

@@ -27,6 +27,7 @@ def test_a_text_and_a_conversation_of_one_turn_are_decided_alike(release):
     for row, said in zip(answer.iter_rows(named=True), found, strict=True):
         assert {task: said.answers[task].label for task in said.answers} == {"topic": row["topic"], "mood": row["mood"]}
         assert said.answers["topic"].confidence == pytest.approx(row["topic_confidence"], abs=1e-5)
+        assert said.answers["topic"].margin == pytest.approx(row["topic_margin"], abs=1e-5)
         assert (said.handoff, said.reasons[0].code if said.reasons else "") == (row["handoff"], row["handoff_reason"])
         assert (said.release, said.propensity) == (row["release"], 1.0)
         assert 0 <= said.risk <= 1
