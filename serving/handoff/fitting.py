@@ -16,7 +16,7 @@ from serving.handoff.risk import RiskModel, expit, fit_level, fit_risk, start_ri
 from serving.handoff.signals import fit_sets, measure_signals, read_novelty
 from serving.sentiment_path import measure_strain
 
-_FEWEST_TO_SHAPE: Final = 50
+_FEWEST_TO_SHAPE: Final = 100
 """With fewer cases than this to shape the risk on, all of them test thresholds, and the risk stays 1 - confidence."""
 
 
@@ -140,8 +140,7 @@ def _fit_rules(
     novelty = {}
     for task in tasks:
         inside = np.array([label != NONE_OF_THESE for label in outcomes.truth[task]], dtype=bool)
-        found = read_novelty(cases.answers[task])[shape[inside[shape]]]
-        cut = _cut(found, config.out_of_scope_rate)
+        cut = _cut(read_novelty(cases.answers[task])[inside], config.out_of_scope_rate)  # it decides nothing: use all
         if cut is not None and cases.answers[task].scores.novelty is not None:
             novelty[task] = cut
     return Rules(alarm=alarm, novelty=novelty)
