@@ -30,6 +30,7 @@ def features(loop: Loop) -> dg.MaterializeResult:
 @dg.asset(group_name="review", kinds={"deltalake"}, deps=["interactions"])
 def predictions(loop: Loop) -> dg.MaterializeResult:
     """What the champion says of every interaction that is new, or still waits for a person."""
+    from serving.handoff.cases import GROUPS
     from serving.release import open_champion
 
     champion = open_champion(loop.open_registry(), loop.settings.taxonomy)
@@ -39,8 +40,8 @@ def predictions(loop: Loop) -> dg.MaterializeResult:
     seen = loop.tables.read(t.PREDICTIONS, columns=["interaction_id"])["interaction_id"].unique()
     for start in range(0, waiting.len(), _PART):
         mine = pl.col("interaction_id").is_in(waiting.slice(start, _PART).implode())
-        part = loop.tables.read(t.INTERACTIONS, columns=["interaction_id", "text"], where=mine)
-        rows = champion.predict(part["interaction_id"], part["text"]).with_columns(
+        part = loop.tables.read(t.INTERACTIONS, columns=["interaction_id", "text", *GROUPS], where=mine)
+        rows = champion.predict(part["interaction_id"], part["text"], part.select(GROUPS)).with_columns(
             model_version=pl.lit(champion.version),
             shown=~pl.col("handoff") & ~pl.col("interaction_id").is_in(seen.implode()),
             predicted_at=pl.lit(loop.now()),

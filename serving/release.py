@@ -22,7 +22,7 @@ from labeling.config import Config
 from labeling.digests import digest
 from labeling.errors import ModelError
 from labeling.taxonomy import Taxonomy
-from serving.conversation import Conversation
+from serving.conversation import CUSTOMER, Conversation, Turn
 from serving.handoff.cases import Cases
 from serving.handoff.decisions import Decision
 from serving.handoff.first_version import ConfidencePolicy
@@ -133,16 +133,22 @@ class Release:
         return [decision.reason for decision in self.decide(self.read(_as_conversations(texts), own).cases)]
 
     def answer(self, texts: Sequence[str], on_progress: "Progress | None" = None) -> pl.DataFrame:
-        """Answer every task for each of n texts, each a conversation of its own, and decide whether to step aside.
+        """Answer every task for each of n texts, each a conversation of its own (``answer_conversations``)."""
+        return self.answer_conversations(_as_conversations(texts), on_progress)
+
+    def answer_conversations(
+        self, conversations: Sequence[Conversation], on_progress: "Progress | None" = None
+    ) -> pl.DataFrame:
+        """Answer every task for the last customer turn of n conversations, and decide whether to step aside.
 
         Returns:
             n rows in order: for each task ``<task>``, ``<task>_confidence`` and ``<task>_margin`` in [0, 1] and
             ``<task>_novelty`` (null of a model without novelty statistics); then ``handoff``, ``handoff_reason`` (a
             code, "" where kept) and ``release`` (its id).
         """
-        reading = self.read(_as_conversations(texts), on_progress=on_progress)
-        reasons = [decision.reason for decision in self.decide(reading.cases)]
-        frames = {task: self._reader.today(task, scores).frame() for task, scores in reading.own.items()}
+        cases = self.read(conversations, on_progress=on_progress).cases
+        reasons = [decision.reason for decision in self.decide(cases)]
+        frames = {task: said.scores.frame() for task, said in cases.answers.items()}
         columns = [
             frame.select(pl.col("label").alias(task), pl.col("confidence", "margin", "novelty").name.prefix(f"{task}_"))
             for task, frame in frames.items()
@@ -172,12 +178,21 @@ class Champion:
     version: str
     release: Release
 
-    def predict(self, interaction_ids: pl.Series, texts: pl.Series) -> pl.DataFrame:
+    def predict(self, interaction_ids: pl.Series, texts: pl.Series, groups: pl.DataFrame | None = None) -> pl.DataFrame:
         """Return PREDICTIONS rows without version and times: one row per interaction and task.
 
-        Columns ``interaction_id, task, label, confidence, margin, handoff``.
+        Args:
+            interaction_ids: n of them.
+            texts: theirs.
+            groups: ``channel``, ``segment`` and ``language`` of each, for thresholds by group; None where unknown.
+
+        Returns:
+            Columns ``interaction_id, task, label, confidence, margin, handoff``.
         """
-        answer = self.release.answer(texts.to_list())
+        known = groups.select("channel", "segment", "language").to_dicts() if groups is not None else [{}] * len(texts)
+        turns = ((Turn(CUSTOMER, text),) for text in texts)
+        conversations = [Conversation(turn, **about) for turn, about in zip(turns, known, strict=True)]
+        answer = self.release.answer_conversations(conversations)
         return pl.concat(
             [
                 pl.DataFrame(

@@ -57,7 +57,7 @@ def test_the_handoff_promise_is_judged_on_what_the_policy_keeps_and_stands_in_th
     _, found = once
     handed = Release.load(pair[0]).answer([TEXTS[row % len(TEXTS)] for row in range(30)])["handoff"].to_list()
     kept = read_kept(found.case_file)["topic"]
-    assert (kept.cases, kept.kept, kept.promised) == (30, handed.count(False), 0.2)
+    assert (kept.cases, kept.kept, kept.promised) == (30, handed.count(False), 0.6)
     assert kept.wrong == handed[:6].count(False)
     [gate] = [gate for gate in found.gates if gate.name == "topic.promise"]
     assert gate.measured.startswith(f"{kept.wrong} of {kept.kept} kept answers wrong")

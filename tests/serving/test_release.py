@@ -9,6 +9,7 @@ from labeling.errors import ModelError
 from labeling.migrations import LabelChange, Migration
 from labeling.taxonomy import Label, Task, Taxonomy
 from serving.release import Champion, Release, build_release, load_description, open_champion
+from tests.serving.policies import policy_of, promise
 from tests.training.parts import TEXTS
 from training.registry.registry import RELEASE
 from training.scoring import Scorer
@@ -109,6 +110,18 @@ def test_the_champion_gives_rows_for_the_predictions_table(release):
     assert moods["interaction_id"].to_list() == ids.to_list()
     assert moods["label"].to_list() == answer["mood"].to_list()
     assert moods["handoff"].to_list() == answer["handoff"].to_list()
+
+
+def test_the_champion_steps_aside_by_the_threshold_of_each_group(release):
+    policy = policy_of("topic", group_by="channel")
+    policy = policy.model_copy(update={"groups": {"voice": promise(None), "chat": promise(1.0)}})
+    grouped = Release(release.about.model_copy(update={"handoff": policy}), release.scorers, folders=release.folders)
+    ids, texts = pl.Series(["a", "b", "c"]), pl.Series(["refund it"] * 3)
+    groups = pl.DataFrame({"channel": ["voice", "chat", None], "segment": [None] * 3, "language": [None] * 3})
+    handed = Champion("7", grouped).predict(ids, texts, groups).filter(task="topic")["handoff"].to_list()
+    alone = Champion("7", grouped).predict(ids, texts).filter(task="topic")["handoff"].to_list()
+    assert handed == [True, False, alone[0]]
+    assert len(set(alone)) == 1
 
 
 def test_without_the_alias_there_is_no_champion(mlflow_registry):
