@@ -17,7 +17,7 @@ calibration and traffic alike (*mixed*), and in traffic only (*traffic_only*), a
 judged on its randomised decisions (*band*), at n = 1,540. natcs: its own model, learnt from one half of the requests;
 the other half is the population, n = 600.
 
-    python -m benchmarks.guarantee --data ../shared/data --kept ~/.cache/cxloop-guarantee
+    python -m benchmarks.guarantee --data ../shared/data
 """
 
 import argparse
@@ -28,7 +28,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.harness.calibrated import Pool, banking77_pool, mix, natcs_pool
+from benchmarks.harness.calibrated import KEPT, Pool, banking77_pool, mix, natcs_pool
 from benchmarks.harness.results import Figure, SeedResults, write_result
 from labeling.config import load_config
 from serving.handoff.config import HandoffConfig
@@ -50,7 +50,7 @@ def main() -> None:
     """Run every arm that has no result yet, and write the figures."""
     parser = argparse.ArgumentParser(description="how often the promise is broken, and what is kept")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--kept", type=Path, required=True, help="a folder to keep features and answers in")
+    parser.add_argument("--kept", type=Path, default=KEPT, help="a folder to keep the answers in")
     asked = parser.parse_args()
     banking, outside = banking77_pool(asked.data, asked.kept)
     mixed = mix(banking, outside, 0.1, np.random.default_rng(SEED))

@@ -16,7 +16,7 @@ Figures, by ratio at n = 1,000: *closed*, the share of the gap from fixed to hin
 where that gap is 5% of the fixed rule's cost or more), and *over_fixed*, its cost over the fixed rule's, in per cent.
 Beside them the other n, and the same with a promise of 5% kept as well.
 
-    python -m benchmarks.handoff_cost --data ../shared/data --kept ~/.cache/cxloop-guarantee
+    python -m benchmarks.handoff_cost --data ../shared/data
 """
 
 import argparse
@@ -28,7 +28,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.guarantee import load_packaged
-from benchmarks.harness.calibrated import TASK, Pool, banking77_pool
+from benchmarks.harness.calibrated import KEPT, TASK, Pool, banking77_pool
 from benchmarks.harness.results import Figure, SeedResults, write_result
 from serving.handoff.config import Costs
 from serving.handoff.fitting import fit_handoff
@@ -48,7 +48,7 @@ def main() -> None:
     """Run every arm that has no result yet, and write the figures."""
     parser = argparse.ArgumentParser(description="the mean cost of a message under handoff rules")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--kept", type=Path, required=True, help="a folder to keep features and answers in")
+    parser.add_argument("--kept", type=Path, default=KEPT, help="a folder to keep the answers in")
     asked = parser.parse_args()
     pool, _ = banking77_pool(asked.data, asked.kept)
     kept = SeedResults("handoff_cost", _PROTOCOL)

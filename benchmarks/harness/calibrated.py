@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,9 @@ from training.novelty import fit_novelty
 from training.scoring import Scores, softmax
 
 TASK: Final = "intent"
+KEPT: Final = Path(gettempdir()) / "cxloop-calibrated"
+"""Where answers are kept, so that two benchmarks read the texts once."""
+
 _DEV_SHARE: Final = 0.15
 
 
