@@ -17,9 +17,10 @@ from labeling.home import Home
 from labeling.sources.events import SEGMENTS, decode_event, read_lines
 from labeling.taxonomy import Taxonomy
 from pipelines.new_home import make_home
-from serving.gateway.app import Site, make_app
+from serving.gateway.app import make_app
 from serving.gateway.config import GatewayConfig
 from serving.gateway.serving import open_site
+from serving.gateway.site import Site
 from serving.parity import ANSWERS_TAG, note_answers
 from serving.release import Release
 from training.registry.mlflow_registry import MlflowRegistry
