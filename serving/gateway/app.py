@@ -35,7 +35,7 @@ def make_app(site: Site) -> ASGIApp:
         watch.start()
         refreshing.start()
         yield
-        for part in (watch, refreshing, site.gateway):
+        for part in (watch, site.gateway, refreshing):
             await run_in_threadpool(part.close)
 
     app = FastAPI(title="cxloop gateway", version="1", description=_ABOUT, lifespan=run, redoc_url=None)

@@ -38,7 +38,7 @@ def add_triage(app: FastAPI, site: Site) -> None:
         body: b.TriageBody, client: Annotated[Client, may_ask], idempotency: Idempotency = ""
     ) -> JSONResponse:
         """Say what a message is about, how the customer feels, and whether a person should answer."""
-        site.limits.count(client, 1)
+        await site.limits.count(client, 1)
         replies = await site.ask([site.message(TriageQuestion, body, client, idempotency)])
         return JSONResponse(replies[0].answer)
 
@@ -48,7 +48,7 @@ def add_triage(app: FastAPI, site: Site) -> None:
     ) -> JSONResponse:
         """Say it of several messages."""
         site.check_length(body.messages)
-        site.limits.count(client, len(body.messages))
+        await site.limits.count(client, len(body.messages))
         pairs = numbered(body.messages, idempotency)
         replies = await site.ask([site.message(TriageQuestion, each, client, key) for each, key in pairs])
         return JSONResponse({"answers": [reply.answer for reply in replies]})
@@ -69,7 +69,7 @@ def add_handoff(app: FastAPI, site: Site) -> None:
         accept: Annotated[str, Header()] = "",
     ) -> Response:
         """Return what the person who takes a conversation over should know, as JSON or as a card."""
-        site.limits.count(client, 1)
+        await site.limits.count(client, 1)
         question = site.message(HandoffQuestion, body, client, idempotency)
         reply = (await site.ask([question]))[0]
         package = await run_in_threadpool(site.packages.make, question, reply.answer)
@@ -85,7 +85,7 @@ def add_handoff(app: FastAPI, site: Site) -> None:
         body: b.FeedbackBody, client: Annotated[Client, may_tell], idempotency: Idempotency = ""
     ) -> JSONResponse:
         """Record what an agent says of a context package."""
-        site.limits.count(client, 1)
+        await site.limits.count(client, 1)
         name = body.feedback_id or site.gateway.make_id(FeedbackQuestion, client, idempotency)
         questions = [
             site.gateway.question(
@@ -165,7 +165,7 @@ def add_state(app: FastAPI, site: Site) -> None:
     @app.get("/metrics", tags=["state"], response_class=PlainTextResponse, responses=responses(401, 403, 429))
     async def metrics(client: Annotated[Client, may_read]) -> PlainTextResponse:
         """Show what is counted, in Prometheus' text format."""
-        site.limits.count(client, 1)
+        await site.limits.count(client, 1)
         return PlainTextResponse(site.gateway.metrics.render(), media_type=CONTENT_TYPE)
 
 
@@ -176,7 +176,7 @@ async def _record(
     client: Client,
     idempotency: str,
 ) -> list[dict[str, Any]]:
-    site.limits.count(client, len(sent))
+    await site.limits.count(client, len(sent))
     own = f"{kind.kind}_id"
     return await site.record(
         [

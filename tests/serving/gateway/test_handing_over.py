@@ -42,7 +42,7 @@ def test_the_package_holds_what_was_said_and_what_solved_the_like(closed, small_
     package = answered["package"]
     assert (answered["recorded"], package["interaction_id"]) == (True, answered["interaction_id"])
     assert package["wants"][0]["answers"][0]["label"] in {"delivery", "refund"}
-    assert [case["interaction_id"] for case in package["similar_cases"]] == ["old-1"]
+    assert [case["escalation_id"] for case in package["similar_cases"]] == ["e"]
     assert package["lacking"] == []
     assert "kim@example.org" not in str(answered)
     assert "A-17" in str(package["facts"]) + str(package["asked"])
