@@ -93,7 +93,9 @@ def serve_mlflow(live: LiveHome, *, workers: int) -> Iterator[Served]:
     port = find_port(34_000)
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", f"models:/{RELEASE}@champion"]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
-    with _run(command, {"MLFLOW_TRACKING_URI": live.home.mlflow_uri}, f"http://127.0.0.1:{port}/ping") as process:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # it starts uvicorn by its name
+    env = {"MLFLOW_TRACKING_URI": live.home.mlflow_uri, "PATH": path}
+    with _run(command, env, f"http://127.0.0.1:{port}/ping") as process:
         yield Served(process, port, "/invocations", {})
 
 

@@ -1,6 +1,7 @@
 """A home with a gateway: a registry of small real releases, keys, and an application over them."""
 
 import json
+import resource
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -118,6 +119,17 @@ def write_keys(home: Home, *without: str) -> None:
 
 def _write(home: Home, name: str, content: dict[str, Any]) -> None:
     (home.configs / name).write_text(yaml.safe_dump(content))
+
+
+@contextmanager
+def disk_full_at(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond ``size`` bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def post(client: TestClient, path: str, body: Any, **headers: str) -> Any:
