@@ -41,6 +41,12 @@ class Served:
         """Return the request that asks of ``text``."""
         return {"text": text} if self.path == "/v1/triage" else {"inputs": [text]}
 
+    def cpu_seconds(self) -> float:
+        """Return how long the server's processes have worked so far, on all cores together."""
+        family = [self.process, *self.process.children(recursive=True)]
+        times = [each.cpu_times() for each in family]
+        return sum(each.user + each.system for each in times)
+
 
 @dataclass(frozen=True)
 class LiveHome:
