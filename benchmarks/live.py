@@ -9,7 +9,7 @@ seconds before anything is timed.
 - *Throughput*: by round, 64 clients ask MLflow's server and the gateway one after the other, in an order that turns
   each round; requests answered a second, and the ratio within the round. MLflow's server has as many workers as was
   faster of 1 and 2 in a trial before. Both stand ready throughout. The gateway redacts, records (fsync) and checks
-  keys; MLflow's server does none of it.
+  keys; MLflow's server does none of it. Beside it: the processor's time that a request costs each server.
 - *Reload*: 8 clients ask while the alias champion moves to another release, and back, twice. Counted: requests that
   were not answered with 200. Timed: from the move to the first answer of the other release, cold (the first time) and
   warm (it was champion before).
@@ -53,7 +53,7 @@ _TEXTS: Final = 2_000
 def main() -> None:
     """Run what has no result yet, and write the figures."""
     asked = _parse()
-    protocol = {"version": 1, "seconds": asked.seconds, "soak": asked.soak, "home": asked.home.name}
+    protocol = {"version": 2, "seconds": asked.seconds, "soak": asked.soak, "home": asked.home.name}
     kept = SeedResults("live", protocol)
     with tempfile.TemporaryDirectory() as folder:
         live = copy_home(asked.home, Path(folder), texts=_TEXTS)
@@ -120,8 +120,10 @@ def run_rounds(live: LiveHome, kept: SeedResults, asked: argparse.Namespace) -> 
                 found[f"unanswered {clients}"] = unanswered(loaded)
             arms = [("ours", ours), ("mlflow", peer)]
             for name, served in arms if number % 2 else reversed(arms):
+                worked = served.cpu_seconds()
                 loaded = run_load(ask(served, live.texts, clients=64, seconds=asked.seconds))
                 found[name], found[f"{name} unanswered"] = rate(loaded), unanswered(loaded)
+                found[f"{name} work"] = (served.cpu_seconds() - worked) / max(1, len(loaded.taken))
             rounds.append(found)
     return rounds
 
@@ -206,6 +208,7 @@ def summarise(kept: SeedResults, asked: argparse.Namespace) -> tuple[dict[str, F
     goal = "at least 3, aim 5"
     figures["throughput"] = over_rounds([one["ours"] for one in rounds], "requests/s", "higher", "")
     figures["throughput beside mlflow models serve"] = over_rounds(ratios, "times", "higher", goal)
+    figures["processor time"] = over_rounds([1e3 * one["ours work"] for one in rounds], "ms/request", "lower", "")
     reload_ = kept.find(0, "reload")
     figures["dropped in reloads"] = _exact(reload_["unanswered"], "requests", "0")
     figures["reload, cold"] = _exact(max(reload_["cold"]), "s", "at most 10")

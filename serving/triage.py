@@ -11,6 +11,7 @@ from serving.handoff.cases import Answers
 from serving.handoff.decisions import Reason
 from serving.release import Release
 from serving.sentiment_path import SentimentPath
+from training.scoring import Scores
 
 _ALTERNATIVES: Final = 3
 
@@ -72,7 +73,11 @@ class Triage:
 
 
 def triage(
-    release: Release, conversations: Sequence[Conversation], rng: np.random.Generator | None = None
+    release: Release,
+    conversations: Sequence[Conversation],
+    rng: np.random.Generator | None = None,
+    *,
+    own: Mapping[str, Scores] | None = None,
 ) -> list[Triage]:
     """Return what ``release`` says of n conversations, in one pass over all their customer turns.
 
@@ -83,10 +88,11 @@ def triage(
         release: loaded.
         conversations: n of them; one in which the customer said nothing goes to a person.
         rng: the source of chance near the threshold; without one the threshold alone decides.
+        own: what ``release.score`` says of the turns that count (``take_turns``), where that was asked before.
     """
     if not conversations:
         return []
-    cases, policy = release.read(conversations).cases, release.about.handoff
+    cases, policy = release.read(conversations, own).cases, release.about.handoff
     outside, alarms = policy.out_of_scope(cases), policy.alarms(cases)
     answers = {task: _answers(said) for task, said in cases.answers.items()}
     return [

@@ -41,6 +41,12 @@ class Served:
         """Return the request that asks of ``text``."""
         return {"text": text} if self.path == "/v1/triage" else {"inputs": [text]}
 
+    def cpu_seconds(self) -> float:
+        """Return how long the server's processes have worked so far, on all cores together."""
+        family = [self.process, *self.process.children(recursive=True)]
+        times = [each.cpu_times() for each in family]
+        return sum(each.user + each.system for each in times)
+
 
 @dataclass(frozen=True)
 class LiveHome:
@@ -93,7 +99,9 @@ def serve_mlflow(live: LiveHome, *, workers: int) -> Iterator[Served]:
     port = find_port(34_000)
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", f"models:/{RELEASE}@champion"]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
-    with _run(command, {"MLFLOW_TRACKING_URI": live.home.mlflow_uri}, f"http://127.0.0.1:{port}/ping") as process:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # it starts uvicorn by its name
+    env = {"MLFLOW_TRACKING_URI": live.home.mlflow_uri, "PATH": path}
+    with _run(command, env, f"http://127.0.0.1:{port}/ping") as process:
         yield Served(process, port, "/invocations", {})
 
 

@@ -15,7 +15,7 @@ from labeling.errors import StorageError
 from labeling.sources.arrivals import customer_key
 from labeling.sources.events import SEGMENTS, BrokenLine, decode_event, read_lines
 
-_PARTS: Final = ("interaction", "correction", "escalation")
+_PARTS: Final = ("interaction", "correction", "escalation", "feedback", "about")
 
 
 class Line(NamedTuple):

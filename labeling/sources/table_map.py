@@ -161,6 +161,7 @@ class TableMap(Config):
 def gateway_maps(tasks: Sequence[str]) -> tuple[TableMap, ...]:
     """Return how the lines of the gateway's log become events, with the predictions of ``tasks``."""
     tables = ((INTERACTIONS, "interaction"), (CORRECTIONS, "correction"), (ESCALATIONS, "escalation"))
+    tables += ((CONTEXT_FEEDBACK, "feedback"),)
     return tuple(
         TableMap.model_validate(
             {

@@ -1,11 +1,12 @@
 """What clients send and get: the bodies of requests and answers, as the OpenAPI document shows them."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from labeling.tables import FIELD_LIMIT, TEXT_LIMIT
+from serving.context.package import ContextPackage
 from serving.conversation import CUSTOMER, Role
 
 _MOST_TURNS: Final = 10_000
@@ -29,6 +30,10 @@ class Body(BaseModel):
     """Base of what clients send: closed against unknown fields, and of strict types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+Missing = Literal["intent", "reasons", "sentiment", "summary", "asked", "facts", "similar_cases", "history", "other"]
+"""A part of a context package."""
 
 
 class TurnBody(Body):
@@ -121,6 +126,18 @@ class EscalationBody(Body):
         return self
 
 
+class FeedbackBody(Body):
+    """An agent's word on the context package of ``interaction_id``: whether the AI helped, and what was missing."""
+
+    interaction_id: Id
+    helped: Literal["helped", "hindered", "neither"]
+    feedback_id: Id | None = None
+    agent_id: Id | None = None
+    given_at: Annotated[At | None, Field(strict=False)] = None
+    missing: Annotated[frozenset[Missing], Field(strict=False)] = frozenset()
+    note: Annotated[str, Field(max_length=2_000)] | None = None
+
+
 class TriageBatch(Body):
     """Messages to be answered together."""
 
@@ -140,11 +157,44 @@ class EscalationBatch(Body):
 
 
 class ReasonAnswer(BaseModel):
-    """One signal that made the decision: its name, its value, and a sentence."""
+    """One signal that made the decision: its name, how strong it is, a sentence, and the task that it is about."""
 
     signal: str
-    value: Any = None
+    value: float
     why: str
+    task: str = ""
+
+
+class AlternativeAnswer(BaseModel):
+    """A label and its calibrated probability, in [0, 1]."""
+
+    label: str
+    confidence: float
+
+
+class TaskAnswer(BaseModel):
+    """What is said of one task: the likeliest label, its calibrated probability, the three likeliest, novelty."""
+
+    label: str
+    confidence: float
+    alternatives: list[AlternativeAnswer]
+    novelty: float | None
+
+
+class TurnAnswer(BaseModel):
+    """The mood of one customer turn: its label, and the expected rating, in [-1, 1]."""
+
+    label: str
+    score: float
+
+
+class SentimentAnswer(BaseModel):
+    """The customer's mood over the last turns: each, the slope a turn, the lowest, and whether that is alarming."""
+
+    turns: list[TurnAnswer]
+    trend: float
+    low: float | None
+    alarm: bool
 
 
 class TriageAnswer(BaseModel):
@@ -155,8 +205,8 @@ class TriageAnswer(BaseModel):
         recorded: whether this answer is in the log, on disk; where it is not, it says "hand off".
         handoff: whether a person should answer.
         reasons: what made it so; empty where the answer is kept.
-        answers: task to label, confidence, alternatives and novelty; empty in degraded mode.
-        sentiment: of each customer turn, its trend, low point and alarm; null in degraded mode.
+        answers: task to what is said of it; empty in degraded mode.
+        sentiment: the customer's mood; null in degraded mode.
         in_scope: whether the message is about something that a label covers.
         risk: the estimated probability that the answer is wrong if it is kept.
         threshold: the risk up to which answers are kept.
@@ -169,8 +219,8 @@ class TriageAnswer(BaseModel):
     recorded: bool
     handoff: bool
     reasons: list[ReasonAnswer]
-    answers: dict[str, Any] = {}
-    sentiment: Any = None
+    answers: dict[str, TaskAnswer] = {}
+    sentiment: SentimentAnswer | None = None
     in_scope: bool | None = None
     risk: float | None = None
     threshold: float | None = None
@@ -209,6 +259,21 @@ class EscalationBatchAnswer(BaseModel):
     """The answers, in the order of the escalations."""
 
     answers: list[EscalationAnswer]
+
+
+class HandoffAnswer(BaseModel):
+    """The context package, and whether it is in the log, on disk, that it was asked for."""
+
+    interaction_id: str
+    recorded: bool
+    package: ContextPackage
+
+
+class FeedbackAnswer(BaseModel):
+    """The feedback is in the log, on disk."""
+
+    feedback_id: str
+    recorded: Literal[True]
 
 
 class Problem(BaseModel):

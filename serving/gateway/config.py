@@ -51,6 +51,8 @@ class GatewayConfig(Config):
         rates: how often one key may ask.
         reload_seconds: how often the registry is asked who is champion.
         shadow_share: the share of messages that the challenger answers too, in [0, 1].
+        closed_cases: how many closed cases, the newest, similar ones are looked for among.
+        closed_cases_minutes: how often they are read anew; they also are when another release is live.
         segment_megabytes: at what size, in 2^20 bytes, a file of the log is closed.
         remembered_answers: how many answers are found again where a request is repeated under its idempotency key.
     """
@@ -68,5 +70,7 @@ class GatewayConfig(Config):
     rates: Rates = Rates()
     reload_seconds: float = Field(default=2.0, gt=0, le=3600)
     shadow_share: float = Field(default=0.1, ge=0, le=1)
+    closed_cases: int = Field(default=2_000, ge=0, le=20_000)
+    closed_cases_minutes: float = Field(default=60.0, gt=0, le=10_080)
     segment_megabytes: float = Field(default=16.0, gt=0, le=1024)
     remembered_answers: int = Field(default=100_000, ge=0)

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from labeling.digests import keyed_digest
 from labeling.sources.arrivals import safe_id
@@ -20,6 +20,8 @@ from serving.gateway.metrics import Metrics
 from serving.gateway.questions import Question
 from serving.gateway.repeats import Recorded, Repeats
 from serving.gateway.working import NOT_RECORDED, TIMED_OUT, Worker, hand_off
+
+Asked = TypeVar("Asked", bound=Question[Any])
 
 
 class KeyReused(Exception):
@@ -79,14 +81,14 @@ class Gateway:
 
     def question(
         self,
-        kind: type[Question[Any]],
+        kind: type[Asked],
         body: Body,
         *,
         client: Client,
         own_id: str | None,
         idempotency: str,
         **more: Any,
-    ) -> Question[Any]:
+    ) -> Asked:
         """Return what ``client`` asks.
 
         Args:
@@ -98,11 +100,18 @@ class Gateway:
             more: what else the kind needs.
         """
         asked = hmac.digest(self._key, body.model_dump_json().encode(), hashlib.sha256).hex()[:32]
-        under = idempotency or (f"{own_id} {asked}" if own_id else "")
-        repeat = keyed_digest(self._key, "repeat", client.name, kind.kind, under)[:32] if under else ""
-        made = f"{kind.kind[0]}-{repeat or secrets.token_hex(16)}"
-        name = safe_id(self._key, own_id) if own_id else made
+        under = idempotency or (f"{own_id} {asked} {more}" if own_id else "")
+        repeat = self._repeat(kind, client, under) if under else ""
+        name = safe_id(self._key, own_id) if own_id else self.make_id(kind, client, idempotency)
         return kind(body, name, client.name, self._now(), repeat, asked, self._key, **more)
+
+    def make_id(self, kind: type[Question[Any]], client: Client, idempotency: str) -> str:
+        """Return a new id, the same one for the same idempotency key of ``client``."""
+        made = self._repeat(kind, client, idempotency) if idempotency else secrets.token_hex(16)
+        return f"{kind.kind[0]}-{made}"
+
+    def _repeat(self, kind: type[Question[Any]], client: Client, under: str) -> str:
+        return keyed_digest(self._key, "repeat", client.name, kind.kind, under)[:32]
 
     async def ask(self, questions: Sequence[Question[Any]]) -> list[Reply]:
         """Answer ``questions``; those that were asked before get the answer that was recorded.

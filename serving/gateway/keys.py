@@ -5,6 +5,7 @@ recognised is forgotten whenever the file changes, so that a key that was taken 
 """
 
 import hmac
+import os
 import secrets
 import threading
 from collections import OrderedDict
@@ -78,6 +79,7 @@ class KeyRing:
 
     def __init__(self, configs: Path) -> None:
         self._configs = configs
+        self._path = str(configs / API_KEYS)
         self._secret = secrets.token_bytes(32)
         self._lock = threading.Lock()
         self._checking = threading.Semaphore(2)
@@ -112,7 +114,7 @@ class KeyRing:
     def _refresh(self) -> None:
         """Read the file anew where it changed; where it cannot be read, the keys are those of before."""
         try:
-            about = (self._configs / API_KEYS).stat()
+            about = os.stat(self._path)  # noqa: PTH116 - twice as quick as a Path's, and asked at every request
             stamp = (about.st_mtime_ns, about.st_size)
         except OSError:
             stamp = None

@@ -1,12 +1,15 @@
-"""How often a key may ask, and how often an address may try keys: sliding windows in this process's memory."""
+"""How often a key may ask, and how often an address may try keys: sliding windows in this process's memory.
+
+Used by one event loop: the library's storage for threads would start a thread every few requests.
+"""
 
 import math
 import time
 from typing import Final
 
 from limits import RateLimitItem, RateLimitItemPerMinute, parse
-from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from serving.gateway.config import Rates
 from serving.gateway.faults import TooMany
@@ -24,26 +27,28 @@ class RateLimits:
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._rates = {role: parse(rate) for role, rate in rates.model_dump().items()}
 
-    def count(self, client: Client, cost: int) -> None:
+    async def count(self, client: Client, cost: int) -> None:
         """Count ``cost`` questions of ``client``.
 
         Raises:
             TooMany: that is more than its role may ask.
         """
-        self._count(self._rates[client.role], f"questions of a key with the role {client.role}", client.name, cost)
+        await self._count(
+            self._rates[client.role], f"questions of a key with the role {client.role}", client.name, cost
+        )
 
-    def count_attempt(self, address: str) -> None:
+    async def count_attempt(self, address: str) -> None:
         """Count a key that has not been seen yet.
 
         Raises:
             TooMany: ``address``, or all addresses together, tried too many within a minute.
         """
-        self._count(_ATTEMPTS, "keys tried", address, 1)
-        self._count(_ALL_ATTEMPTS, "keys tried", "everywhere", 1)
+        await self._count(_ATTEMPTS, "keys tried", address, 1)
+        await self._count(_ALL_ATTEMPTS, "keys tried", "everywhere", 1)
 
-    def _count(self, limit: RateLimitItem, what: str, who: str, cost: int) -> None:
-        if self._limiter.hit(limit, what, who, cost=cost):
+    async def _count(self, limit: RateLimitItem, what: str, who: str, cost: int) -> None:
+        if await self._limiter.hit(limit, what, who, cost=cost):
             return
-        reset = self._limiter.get_window_stats(limit, what, who).reset_time
+        reset = (await self._limiter.get_window_stats(limit, what, who)).reset_time
         seconds = max(1, math.ceil(reset - time.time()))
         raise TooMany(f"{limit} {what} are taken: wait {seconds} s", seconds=seconds)

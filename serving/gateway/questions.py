@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from labeling.sources.arrivals import customer_mark, safe_id
 from labeling.tables import CLOCK_TOLERANCE
+from labeling.vocabulary import NOTHING
 from serving.conversation import CUSTOMER, Conversation, Turn
-from serving.gateway.bodies import Body, CorrectionBody, EscalationBody, TriageBody
+from serving.gateway.bodies import Body, CorrectionBody, EscalationBody, FeedbackBody, TriageBody
 
 SCHEMA_VERSION: Final = 1
 """Of an event in the log."""
@@ -31,6 +32,8 @@ class Question(Generic[AnyBody]):
     """
 
     kind: ClassVar[str]
+    is_taken_over: ClassVar[bool] = False
+    """Whether a person has the conversation, whatever the release says."""
 
     body: AnyBody
     id: str
@@ -111,6 +114,48 @@ class TriageQuestion(Question[TriageBody]):
     def _turn(self) -> int:
         places = [place for place, turn in enumerate(self.body.turns or ()) if turn.role == CUSTOMER]
         return places[-1] if places else self.body.turn
+
+
+@dataclass(frozen=True)
+class HandoffQuestion(TriageQuestion):
+    """A conversation that a person takes over; its message is recorded unless an earlier answer named it."""
+
+    kind = "handoff"
+    is_taken_over = True
+
+    def event(self, redacted: Sequence[str]) -> dict[str, Any]:
+        """Return the event, with the message as an interaction where it has not been one yet."""
+        event = super().event(redacted)
+        if self.body.interaction_id:
+            event.pop("interaction", None)
+        return {**event, "about": {"interaction_id": self.id}}
+
+
+@dataclass(frozen=True)
+class FeedbackQuestion(Question[FeedbackBody]):
+    """One thing that was ``missing`` in a package, or that nothing was."""
+
+    kind = "feedback"
+
+    missing: str = NOTHING
+
+    def texts(self) -> Sequence[str]:
+        """Return the note."""
+        return [self.body.note or ""]
+
+    def event(self, redacted: Sequence[str]) -> dict[str, Any]:
+        """Return the event with the feedback."""
+        body = self.body
+        feedback = {
+            "feedback_id": self.id,
+            "interaction_id": self._safe(body.interaction_id),
+            "agent_id": self._safe(body.agent_id),
+            "given_at": self._when(body.given_at).isoformat(),
+            "helped": body.helped,
+            "missing": self.missing,
+            "note": redacted[0] or None,
+        }
+        return {**super().event(redacted), "feedback": _present(feedback)}
 
 
 @dataclass(frozen=True)

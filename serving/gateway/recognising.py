@@ -31,8 +31,11 @@ class Recogniser:
         if is_known:
             return client
         if (check := self._checks.get(token)) is None:
-            self._limits.count_attempt(address)
-            check = asyncio.ensure_future(run_in_threadpool(self._keys.check, token))
+            check = asyncio.ensure_future(self._check(token, address))
             self._checks[token] = check
             check.add_done_callback(lambda _: self._checks.pop(token, None))
         return await asyncio.shield(check)
+
+    async def _check(self, token: str, address: str) -> Client | None:
+        await self._limits.count_attempt(address)
+        return await run_in_threadpool(self._keys.check, token)

@@ -7,12 +7,13 @@ release that was live before stays loaded, so that a rollback takes no longer th
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from labeling.errors import CxloopError, EncoderError, ModelError, RegistryError
 from labeling.taxonomy import Taxonomy
+from serving.gateway.deciding import Pair
 from serving.parity import ANSWERS_TAG, find_difference
 from serving.release import Champion, Release
 from training.registry.registry import PARITY_TAG, PASSED, RELEASE, ModelRegistry
@@ -29,10 +30,10 @@ Alarm = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class Live:
-    """What answers now: the champion, None before there is one, and the challenger, None where there is none."""
+    """What answers now: the champion, None before there is one; it and the challenger, None where there is none."""
 
     champion: Champion | None = None
-    challenger: Champion | None = None
+    pair: Pair | None = None
 
 
 class Releases:
@@ -62,38 +63,44 @@ class Releases:
         try:
             aliases = self._registry.aliases(RELEASE)
             self._refused = {named: why for named, why in self._refused.items() if named in aliases.values()}
-            self._follow_champion(aliases.get("champion"))
-            self._follow_challenger(aliases.get("challenger") if self._follows_challenger else None)
+            champion = self._follow(aliases.get("champion"), self.live.champion) or self.live.champion
+            wanted = aliases.get("challenger") if self._follows_challenger else None
+            challenger = self._follow(wanted, self.live.pair.challenger if self.live.pair else None)
+            self._set(champion, challenger)
             self._alarm(RELEASE_REFUSED, "; ".join(self._refused.values()))
             self._alarm(REGISTRY_DOWN, "")
         except RegistryError as error:
             self._alarm(REGISTRY_DOWN, str(error))
         self._alarm(NO_RELEASE, "" if self.live.champion else "no release is live: everything is handed off")
 
-    def _follow_champion(self, version: str | None) -> None:
-        before = self.live.champion
-        if version is None or version in self._refused or (before and before.version == version):
-            return
+    def _follow(self, version: str | None, standing: Champion | None) -> Champion | None:
+        """Return the release that is ``version``, None where there is none or it is refused."""
+        if version is None or version in self._refused:
+            return None
+        if standing and standing.version == version:
+            return standing
         found = self._find_loaded(version) or self._load(version)
         if isinstance(found, str):
             self._refused[version] = found
-            return
-        self.live = replace(self.live, champion=found)
-        self._previous = before or self._previous
-        _LOG.warning("release %s is live in place of %s", version, before.version if before else "none")
+            return None
+        return found
 
-    def _follow_challenger(self, version: str | None) -> None:
-        standing = self.live.challenger
-        if version == (standing.version if standing else None) or version in self._refused:
+    def _set(self, champion: Champion | None, challenger: Champion | None) -> None:
+        """Let these answer from now on; what does not change stays the same object."""
+        before = self.live
+        if champion is not before.champion:
+            self._previous = before.champion or self._previous
+            was = before.champion.version if before.champion else "none"
+            _LOG.warning("release %s is live in place of %s", champion.version if champion else "none", was)
+        if champion is before.champion and challenger is (before.pair.challenger if before.pair else None):
             return
-        found = None if version is None else self._find_loaded(version) or self._load(version)
-        if isinstance(found, str):
-            self._refused[str(version)] = found
-            found = None
-        self.live = replace(self.live, challenger=found)
+        pair = None
+        if champion and challenger and champion.version != challenger.version:
+            pair = Pair(champion, challenger)
+        self.live = Live(champion, pair)
 
     def _find_loaded(self, version: str) -> Champion | None:
-        known = (self.live.champion, self.live.challenger, self._previous)
+        known = (self.live.champion, self.live.pair.challenger if self.live.pair else None, self._previous)
         return next((each for each in known if each and each.version == version), None)
 
     def _load(self, version: str) -> Champion | str:

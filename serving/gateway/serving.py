@@ -6,18 +6,20 @@ from datetime import UTC, datetime
 from types import FrameType
 from typing import TYPE_CHECKING
 
+import numpy as np
 from starlette.types import ASGIApp
 
 from labeling.home import Home
 from labeling.sources.redaction import RedactionRules
 from labeling.taxonomy import Taxonomy
-from serving.gateway.app import Site
 from serving.gateway.config import GatewayConfig
 from serving.gateway.gateway import Gateway
+from serving.gateway.handing_over import Packages
 from serving.gateway.keys import KeyRing
 from serving.gateway.log import EventLog
 from serving.gateway.metrics import Metrics
 from serving.gateway.releases import Releases
+from serving.gateway.site import Site
 from serving.gateway.working import Worker
 from training.registry.registry import ModelRegistry
 
@@ -44,9 +46,11 @@ def open_site(
     releases = Releases(registry, taxonomy, follows_challenger=config.shadow_share > 0, alarm=metrics.alarm)
     keys = KeyRing(home.configs)
     log = EventLog(home.gateway_log, segment_bytes=int(config.segment_megabytes * 2**20), now=now)
-    worker = Worker(releases, rules, shadow_share=config.shadow_share, metrics=metrics)
+    chance = np.random.default_rng()  # whoever asks must not be able to foresee it
+    worker = Worker(releases, rules, shadow_share=config.shadow_share, metrics=metrics, rng=chance)
     gateway = Gateway(config, key=home.key(), worker=worker, log=log, metrics=metrics, now=now)
-    return Site(gateway, keys, releases, taxonomy)
+    packages = Packages(releases, home.tables, taxonomy, rules, key=home.key(), most=config.closed_cases, now=now)
+    return Site(gateway, keys, releases, packages, taxonomy)
 
 
 def make_server(app: ASGIApp, config: GatewayConfig) -> "Server":

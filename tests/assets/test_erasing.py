@@ -250,7 +250,7 @@ def test_killed_before_any_step_the_same_command_completes_it(lived_in, tmp_path
     shutil.copytree(lived_in.home.path, pristine)
     steps = steps_of(lived_in)
     wanted, rows = contents(lived_in), lived_in.loop.open_ledger().entries(ERASURE)[0].body["rows"]
-    assert len(steps) == 31
+    assert len(steps) == 34
     alike = [number for number, step in enumerate(steps) if step.startswith("removing the files")]
     for number in sorted(set(range(len(steps))) - set(alike[1:-1])):
         shutil.rmtree(lived_in.home.path)

@@ -1,6 +1,7 @@
 """A home with a gateway: a registry of small real releases, keys, and an application over them."""
 
 import json
+import resource
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +18,10 @@ from labeling.home import Home
 from labeling.sources.events import SEGMENTS, decode_event, read_lines
 from labeling.taxonomy import Taxonomy
 from pipelines.new_home import make_home
-from serving.gateway.app import Site, make_app
+from serving.gateway.app import make_app
 from serving.gateway.config import GatewayConfig
 from serving.gateway.serving import open_site
+from serving.gateway.site import Site
 from serving.parity import ANSWERS_TAG, note_answers
 from serving.release import Release
 from training.registry.mlflow_registry import MlflowRegistry
@@ -117,6 +119,17 @@ def write_keys(home: Home, *without: str) -> None:
 
 def _write(home: Home, name: str, content: dict[str, Any]) -> None:
     (home.configs / name).write_text(yaml.safe_dump(content))
+
+
+@contextmanager
+def disk_full_at(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond ``size`` bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def post(client: TestClient, path: str, body: Any, **headers: str) -> Any:

@@ -189,9 +189,8 @@ def test_state_and_figures_can_be_read(served):
 def test_the_document_names_each_path_and_what_it_answers(served):
     document = served.client.get("/openapi.json").json()
     posts = {path: about["post"] for path, about in document["paths"].items() if "post" in about}
-    assert set(posts) == {
-        f"/v1/{name}{form}" for name in ("triage", "corrections", "escalations") for form in ("", "/batch")
-    }
+    forms = {f"/v1/{name}{form}" for name in ("triage", "corrections", "escalations") for form in ("", "/batch")}
+    assert set(posts) == {*forms, "/v1/handoff", "/v1/context_feedback"}
     for about in posts.values():
         assert {"200", "401", "403", "413", "422", "429"} <= set(about["responses"])
         assert about["security"]

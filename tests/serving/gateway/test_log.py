@@ -1,7 +1,5 @@
 import os
-import resource
 import threading
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +8,7 @@ from labeling.errors import HomeError
 from labeling.sources.events import SEGMENTS, BrokenLine, decode_event, encode_event, read_lines
 from serving.gateway.log import EventLog, GroupCommit, LogFault
 from serving.gateway.repeats import Repeats
+from tests.serving.gateway.stage import disk_full_at
 
 NOW = datetime(2026, 11, 23, 7, tzinfo=UTC)
 
@@ -25,17 +24,6 @@ def open_log(folder, *, segment_bytes: int = 1 << 20, now=lambda: NOW) -> EventL
 def numbers(folder) -> list[int]:
     paths = sorted(folder.glob(SEGMENTS))
     return [event["number"] for path in paths for _, one in read_lines(path) if (event := decode_event(one))]
-
-
-@contextmanager
-def disk_full_at(size: int):
-    """Let no file of this process grow beyond ``size`` bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_what_was_appended_is_there_and_is_found_by_its_place(tmp_path):

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,16 +24,17 @@ def serve_with(stage, **changed):
 
 @pytest.fixture
 def slow(monkeypatch):
-    """Let each pass of the model wait until the event is set, ten seconds at most."""
-    may_go = threading.Event()
+    """Let each pass of the model, once it has ``begun``, wait until it ``may_go``, 30 seconds at most."""
+    begun, may_go = threading.Event(), threading.Event()
     real = working.Worker.work
 
     def work(self, tickets):
-        may_go.wait(10)
+        begun.set()
+        may_go.wait(30)
         real(self, tickets)
 
     monkeypatch.setattr(working.Worker, "work", work)
-    return may_go
+    return SimpleNamespace(begun=begun, may_go=may_go)
 
 
 def test_the_packaged_file_says_what_holds_without_it():
@@ -43,7 +45,7 @@ def test_what_waited_too_long_is_handed_off_and_never_recorded(stage, slow):
     with serve_with(stage, timeout_seconds=0.05) as client:
         answer = post(client, "/v1/triage", REFUND).json()
         refused = post(client, "/v1/escalations", {"conversation_id": "c", "trigger": "agent"})
-        slow.set()
+        slow.may_go.set()
     assert (answer["handoff"], answer["recorded"], answer["answers"]) == (True, False, {})
     assert [reason["signal"] for reason in answer["reasons"]] == ["timed_out"]
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
@@ -57,10 +59,11 @@ def test_what_comes_while_too_much_waits_is_refused_and_told_when_to_come(stage,
         threads = [threading.Thread(target=send) for _ in range(6)]
         for thread in threads:
             thread.start()
-        deadline = time.monotonic() + 5
+            slow.begun.wait(30)  # the first one is being worked on: two may wait
+        deadline = time.monotonic() + 30
         while len(answered) < 3 and time.monotonic() < deadline:
             time.sleep(0.01)
-        slow.set()
+        slow.may_go.set()
         for thread in threads:
             thread.join()
         passes = client.get("/metrics", headers=bearer("prometheus")).text
