@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from assets.erasing_plan import Plan
-from assets.quality_report import FOLDER, drop_pages
+from assets.reports import drop_reports
 from assets.resources import Loop
 from labeling.desk.database import shrink_database
 from labeling.desk.desk import ReviewDesk
@@ -204,7 +204,7 @@ def erase(loop: Loop, request: ErasureRequest, *, open_desk: OpenDesk, tell: Tel
     for table in ORDER:
         tell(f"removing the files of what was deleted from {table.name}")
         loop.tables.vacuum(table)
-    drop_pages(loop.folder.reports / FOLDER)
+    drop_reports(loop.folder.reports)
     tell("writing the desk's database anew")
     is_shrunk = _shrink(loop)
     tell("writing the receipt")

@@ -1,4 +1,4 @@
-"""The monitoring group: how right the answers are as served, what drifts, what people ask that nobody expected."""
+"""The monitoring group: how right the answers are as served, and what drifts."""
 
 from datetime import datetime, timedelta
 from math import isnan
@@ -10,10 +10,8 @@ import polars as pl
 from assets.accuracy_plot import plot_accuracy
 from assets.accuracy_words import describe_accuracy, describe_response, slice_table
 from assets.resources import Loop
-from assets.review import features_of, labels, predictions
+from assets.review import labels, predictions
 from labeling import tables as t
-from labeling.selection.emerging import find_clusters
-from labeling.vocabulary import NONE_OF_THESE
 from training.judging.production import (
     ServedAccuracy,
     add_chances,
@@ -29,7 +27,6 @@ _STATED: Final = timedelta(days=28)
 _FOLLOWED: Final = timedelta(days=182)
 """How far back the picture goes."""
 _LATELY: Final = timedelta(days=7)
-_SMALLEST_CLUSTER: Final = 5
 
 
 @dg.asset(group_name="monitoring", deps=[labels, predictions])
@@ -87,22 +84,3 @@ def drift(loop: Loop) -> dg.MaterializeResult:
         if not isnan(found.p_value):
             metadata[f"{task}_p_value"] = found.p_value
     return dg.MaterializeResult(metadata=metadata)
-
-
-@dg.asset(group_name="monitoring", deps=[labels, predictions])
-def emerging_intents(loop: Loop) -> dg.MaterializeResult:
-    """Messages outside every label, grouped: what the taxonomy may lack."""
-    outside = pl.concat(
-        [
-            loop.tables.read(table, columns=["interaction_id"], where=pl.col("label") == NONE_OF_THESE)
-            for table in (t.LABELS, t.PREDICTIONS)
-        ]
-    ).unique()
-    texts = loop.tables.read(t.INTERACTIONS, columns=["interaction_id", "text"])
-    found = texts.join(outside, on="interaction_id", how="semi").sort("interaction_id")
-    vectors = features_of(loop, found["text"])
-    clusters = find_clusters(vectors, smallest=_SMALLEST_CLUSTER)
-    groups = [{"size": len(c.members), "most_typical": found["interaction_id"][c.members[0]]} for c in clusters]
-    return dg.MaterializeResult(
-        metadata={"outside": found.height, "groups": len(groups), "largest": dg.MetadataValue.json(groups[:10])}
-    )

@@ -111,7 +111,7 @@ def write_pages(report: QualityReport, plots: Mapping[str, str], folder: Path, *
 
 
 def drop_pages(folder: Path) -> None:
-    """Remove every page, because a text on one of them was erased."""
+    """Remove every page of ``folder``, because a text on one of them was erased."""
     if folder.exists():
         shutil.rmtree(folder)
 

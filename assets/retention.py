@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 
 from assets.erasing import LOGGED
-from assets.quality_report import FOLDER, drop_pages
+from assets.reports import drop_reports
 from assets.resources import Loop
 from assets.training import open_activations
 from labeling import tables as t
@@ -55,7 +55,7 @@ def keep_to_periods(loop: Loop) -> dict[str, int]:
         for table in _ORDER if found != Traces() else ():
             gone[table.name] = gone.get(table.name, 0) + delete_rows(loop.tables, table, found)
     if traces != Traces() or again != Traces():
-        drop_pages(loop.folder.reports / FOLDER)
+        drop_reports(loop.folder.reports)
     gone["waiting for the desk"] = waiting
     gone |= _keep_log(loop, days.gateway_log)
     return {name: rows for name, rows in gone.items() if rows}

@@ -28,22 +28,24 @@ class LabelChange(Config):
         rename: old name → new name.
         merge: the label that takes the others in, new or kept → those that it takes in.
         retire: labels that are asked for no more, and that nothing takes the place of.
+        add: labels that are new with this version, and take nothing's place.
     """
 
     rename: dict[Name, Name] = Field(default_factory=dict)
     merge: dict[Name, tuple[Name, ...]] = Field(default_factory=dict)
     retire: tuple[Name, ...] = ()
+    add: tuple[Name, ...] = ()
 
     @model_validator(mode="after")
     def _check_changes(self) -> Self:
         gone = [old for old, _, _ in self.moves()]
-        if not gone:
-            raise ValueError("needs a label to rename, merge or retire, found none")
+        if not gone and not self.add:
+            raise ValueError("needs a label to rename, merge, retire or add, found none")
         if repeated := sorted({label for label in gone if gone.count(label) > 1}):
             raise ValueError(f"labels are changed more than once: {', '.join(repeated)}")
-        if reserved := sorted(set(gone) & set(RESERVED_LABELS)):
+        if reserved := sorted({*gone, *self.add} & set(RESERVED_LABELS)):
             raise ValueError(f"reserved names cannot be changed: {', '.join(reserved)}")
-        targets = [*self.rename.values(), *self.merge]
+        targets = [*self.rename.values(), *self.merge, *self.add]
         if shared := sorted({label for label in targets if targets.count(label) > 1}):
             raise ValueError(f"several labels become one only by `merge`: {', '.join(shared)}")
         return self
@@ -120,7 +122,13 @@ def _find_label_faults(migrations: Sequence[Migration], task: str, labels: Seque
         elif old in labels:
             faults.append(Fault(place, f"{old} still stands among the labels: remove it there, or here"))
         gone.setdefault(old, row)
-    for row, _, new, place in moves:
+    added = [
+        (row, None, new, (row, "tasks", task, "add", number))
+        for row, migration in enumerate(migrations)
+        if task in migration.tasks
+        for number, new in enumerate(migration.tasks[task].add)
+    ]
+    for row, _, new, place in [*moves, *added]:
         if new is not None and new not in labels and gone.get(new, -1) <= row:
             why = (
                 "a name that was given up is never used again"

@@ -162,6 +162,27 @@ CONTEXT_FEEDBACK: Final = Table(
 ``missing`` is one of PACKAGE_PARTS, or "nothing"; ``helped`` (helped, hindered, neither) is of the AI up to there and
 the same in all rows of one feedback; ``note`` is redacted and may be null."""
 
+CANDIDATE_INTENTS: Final = Table(
+    "candidate_intents",
+    key=("candidate_id", "interaction_id"),
+    newest="changed_at",
+    schema={
+        "candidate_id": pl.String,
+        "interaction_id": pl.String,
+        "place": pl.Int32,
+        "state": pl.String,
+        "label": pl.String,
+        "decided_by": pl.String,
+        "found_at": TIME,
+        "changed_at": TIME,
+    },
+)
+"""Messages outside every label that lie together: one row a message of a candidate for a new intent.
+
+``place`` is 1 for the most typical message, null where it does not lie there any more. ``state`` is open, accepted (as
+``label``) or dismissed, the same in all rows of a candidate; ``decided_by`` is who said so, ``found_at`` when the
+candidate was first seen."""
+
 REVIEWS: Final = Table(
     "reviews",
     key=("review_id", "task"),
@@ -427,6 +448,7 @@ TABLES: Final = (
     CORRECTIONS,
     ESCALATIONS,
     CONTEXT_FEEDBACK,
+    CANDIDATE_INTENTS,
     REVIEWS,
     REVIEW_QUEUE,
     REVIEW_TASKS,

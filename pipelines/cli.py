@@ -92,6 +92,7 @@ for _name, _panel in {
     "quarantine": _WORK,
     "review": _WORK,
     "reviewers": _DECIDE,
+    "taxonomy": _DECIDE,
 }.items():
     app.add_typer(import_module(f"pipelines.commands.{_name}").app, name=_name, rich_help_panel=_panel)
 

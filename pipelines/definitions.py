@@ -31,7 +31,18 @@ def assemble(taxonomy: Taxonomy, crons, loop) -> dg.Definitions:  # noqa: ANN001
         crons: ScheduleSettings.
         loop: the Loop resource.
     """
-    from assets import checks, desk, disagreements, feedback, label_quality, monitoring, registry, review, selecting
+    from assets import (
+        checks,
+        desk,
+        disagreements,
+        emerging,
+        feedback,
+        label_quality,
+        monitoring,
+        registry,
+        review,
+        selecting,
+    )
     from assets.training import training_assets
     from pipelines.jobs import build_jobs
     from pipelines.schedules import build_schedules
@@ -40,7 +51,9 @@ def assemble(taxonomy: Taxonomy, crons, loop) -> dg.Definitions:  # noqa: ANN001
     trained = [asset for task in taxonomy.tasks for asset in training_assets(task)]
     return dg.Definitions(
         assets=[
-            *dg.load_assets_from_modules([feedback, review, selecting, disagreements, desk, label_quality, monitoring]),
+            *dg.load_assets_from_modules(
+                [feedback, review, selecting, disagreements, desk, label_quality, monitoring, emerging]
+            ),
             *trained,
             *registry.release_assets(taxonomy),
         ],

@@ -17,7 +17,7 @@ WITHDRAWN: Final = "withdrawn"
 _OVERLAP: Final = timedelta(minutes=5)
 """How far a fetch reaches back before the newest answer, for answers that were saved out of order."""
 
-_TICK: Final = timedelta(microseconds=1)
+TICK: Final = timedelta(microseconds=1)
 _IS_STANDING: Final = pl.col("case_id").is_not_null() & (pl.col("unanswered").fill_null("") != WITHDRAWN)
 
 
@@ -65,7 +65,7 @@ def _gone(tables: Tables, standing: Mapping[str, frozenset[str]]) -> pl.DataFram
     stored = tables.read(t.REVIEWS, where=_IS_STANDING & pl.col("case_id").is_in(list(standing)))
     here = [answer for answers in standing.values() for answer in answers]
     gone = stored.filter(~pl.col("review_id").is_in(here))
-    return _withdrawn(gone, pl.col("answered_at") + _TICK)
+    return withdraw(gone, pl.col("answered_at") + TICK)
 
 
 def _taken_back(tables: Tables, answers: Sequence[Answer], rows: pl.DataFrame) -> pl.DataFrame:
@@ -82,10 +82,11 @@ def _taken_back(tables: Tables, answers: Sequence[Answer], rows: pl.DataFrame) -
     if left_out.is_empty():
         return left_out
     changed_at = pl.col("review_id").replace_strict(at, return_dtype=t.TIME)
-    return _withdrawn(left_out.filter(pl.col("answered_at") < changed_at), changed_at)
+    return withdraw(left_out.filter(pl.col("answered_at") < changed_at), changed_at)
 
 
-def _withdrawn(rows: pl.DataFrame, at: pl.Expr) -> pl.DataFrame:
+def withdraw(rows: pl.DataFrame, at: pl.Expr) -> pl.DataFrame:
+    """Return REVIEWS ``rows`` as answers that were taken back ``at`` a time later than theirs."""
     nothing = pl.lit(None, pl.String)
     return rows.with_columns(
         label=nothing, second_label=nothing, note=nothing, unanswered=pl.lit(WITHDRAWN), answered_at=at

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from assets.accuracy_words import describe_response, slice_table
-from assets.monitoring import drift, emerging_intents, production_accuracy
+from assets.monitoring import drift, production_accuracy
 from labeling import tables as t
-from labeling.vocabulary import NONE_OF_THESE
 from tests.assets.conftest import NOW
 from training.judging.production import MIN_CASES, Slice, TooFew
 from training.judging.served import Response
@@ -101,18 +100,3 @@ def test_drift_compares_the_last_seven_days_with_before(stocked, told):
     assert found["intent_p_value"] < 0.01
     assert found["sentiment_distance"] == 0
     assert "sentiment_p_value" not in found
-
-
-def test_messages_outside_every_label_are_grouped(stocked, told):
-    pizza = [
-        f"can you bring me a pizza with {topping}" for topping in ("ham", "cheese", "tuna", "olives", "egg", "corn")
-    ]
-    chess = [f"how does the {piece} move in a game of chess" for piece in ("king", "queen", "rook", "bishop", "knight")]
-    for number, text in enumerate([*pizza, *chess, "my bill is too high"]):
-        stocked.interactions(f"case-{number:02d}", text=text)
-    stocked.labels({f"case-{number:02d}": NONE_OF_THESE for number in range(6)})
-    predict(stocked, {f"case-{number:02d}": NONE_OF_THESE for number in range(4, 11)} | {"case-11": "bill_higher"})
-    found = told(emerging_intents)
-    assert found["outside"] == 11
-    assert [group["size"] for group in found["largest"]] == [6, 5]
-    assert found["largest"][0]["most_typical"] in {f"case-{number:02d}" for number in range(6)}

@@ -71,6 +71,12 @@ def tables(tmp_path) -> Tables:
         {"escalation_id": "e3", "conversation_id": "talk-2", "interaction_id": "a3"},
         {"escalation_id": "e4", "conversation_id": None},
     )
+    put(
+        tables,
+        t.CONTEXT_FEEDBACK,
+        *({**one, "feedback_id": one["interaction_id"], "missing": "nothing"} for one in everyone),
+    )
+    put(tables, t.CANDIDATE_INTENTS, *({**one, "candidate_id": "c", "state": "open"} for one in everyone))
     put(tables, t.REVIEWS, *({**one, "review_id": f"r-{one['interaction_id']}", "task": "intent"} for one in everyone))
     put(tables, t.REVIEW_QUEUE, *({**one, "case_id": f"case-{one['interaction_id']}"} for one in everyone))
     put(tables, t.REVIEW_TASKS, *({**one, "case_id": f"case-{one['interaction_id']}"} for one in everyone))
@@ -113,6 +119,8 @@ def test_a_customer_is_found_in_every_table(tables: Tables):
         "labels": 3,
         "predictions": 3,
         "escalations": 2,
+        "context_feedback": 3,
+        "candidate_intents": 3,
         "parked": 1,
         "quarantine": 2,
         "features": 2,

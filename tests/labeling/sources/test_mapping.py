@@ -114,7 +114,10 @@ def test_predictions_come_along():
         ({"table": "corrections", "columns": {"label": {"from": "x", "split": {}}}}, "split needs either item"),
         ({"table": "corrections", "predictions": [{"task": "i", "columns": {}}]}, "predictions need the columns"),
         ({"table": "corrections", "columns": {"label": {"from": "x", "time": "%H"}}}, "time needs unix"),
-        ({"table": "labels"}, "Input should be 'interactions', 'corrections', 'escalations' or 'reviews'"),
+        (
+            {"table": "labels"},
+            "Input should be 'interactions', 'corrections', 'escalations', 'context_feedback' or 'reviews'",
+        ),
     ],
 )
 def test_a_map_that_cannot_work_is_told_before_anything_is_read(described, told):

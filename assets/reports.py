@@ -1,0 +1,14 @@
+"""The reports of a home that show customers' texts."""
+
+from pathlib import Path
+from typing import Final
+
+from assets import emerging, quality_report
+
+_WITH_TEXTS: Final = (quality_report.FOLDER, emerging.FOLDER)
+
+
+def drop_reports(reports: Path) -> None:
+    """Remove every report that shows texts, because one of them was erased; they are written anew by their jobs."""
+    for folder in _WITH_TEXTS:
+        quality_report.drop_pages(reports / folder)
