@@ -11,6 +11,9 @@ from serving.context.handing import ContextSource
 from serving.context.package import ContextPackage, MoodPoint, make_package
 from serving.context.similar import SimilarCases
 from serving.conversation import Conversation
+from serving.handoff.decisions import Reason
+from serving.sentiment_path import SentimentPath, TurnSentiment
+from serving.triage import Answer, Triage
 from tests.serving.context.talks import CHARGED_TWICE, NOW, TAXONOMY, TRIAGE, close_case, embed
 
 
@@ -57,6 +60,26 @@ def test_a_package_tells_everything_and_survives_json(source):
     written = package.model_dump_json()
     assert json.loads(written)["schema_version"] == 1
     assert ContextPackage.model_validate_json(written) == package
+
+
+def test_what_a_triage_says_is_what_a_package_reads():
+    said = Triage(
+        answers={"intent": Answer("card_lost", 0.6, (("card_lost", 0.6), ("unknown_charge", 0.3)), None)},
+        sentiment=SentimentPath.of([TurnSentiment("neutral", 0.1), TurnSentiment("negative", -0.8)], alarm=True),
+        in_scope=False,
+        handoff=True,
+        reasons=(Reason("person_wanted", 1.0, "The customer asked for a person."),),
+        risk=0.4,
+        threshold=0.2,
+        propensity=1.0,
+        release="r",
+    )
+    package = make_package(CHARGED_TWICE, json.loads(json.dumps(said.to_json())), now=NOW, taxonomy=TAXONOMY)
+    assert [one.title for one in package.wants[0].answers] == ["Card lost", "Unknown charge"]
+    assert [(point.turn, point.label) for point in package.mood.points] == [(5, "neutral"), (7, "negative")]
+    assert (package.mood.trend, package.mood.lowest, package.mood.alarm) == (pytest.approx(-0.9), 7, True)
+    assert [one.signal for one in package.why] == ["person_wanted"]
+    assert (package.in_scope, package.risk) == (False, 0.4)
 
 
 def test_its_form_is_closed_and_documented():
