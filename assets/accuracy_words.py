@@ -45,7 +45,7 @@ def slice_table(slices: Sequence[Slice]) -> str:
 
 
 def _line(one: Slice) -> str:
-    named = f"| {SLICES[one.column]} | {_plain(one.value)}"
+    named = f"| {SLICES[one.column]} | {escape_markdown(one.value)}"
     match one.accuracy:
         case ServedAccuracy(cases, errors, served, found):
             return (
@@ -55,6 +55,6 @@ def _line(one: Slice) -> str:
             return f"{named} | too few | – | {few.cases} | {few.errors} | – |"
 
 
-def _plain(value: str) -> str:
+def escape_markdown(value: str) -> str:
     """Return ``value`` so that Markdown shows it as it is: channels and segments come from outside."""
     return "".join(f"\\{sign}" if sign in r"\`*_{}[]<>()#|!" else sign for sign in value).replace("\n", " ")

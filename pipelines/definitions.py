@@ -39,6 +39,7 @@ def assemble(taxonomy: Taxonomy, crons, loop) -> dg.Definitions:  # noqa: ANN001
         feedback,
         label_quality,
         monitoring,
+        reception,
         registry,
         review,
         selecting,
@@ -52,7 +53,7 @@ def assemble(taxonomy: Taxonomy, crons, loop) -> dg.Definitions:  # noqa: ANN001
     return dg.Definitions(
         assets=[
             *dg.load_assets_from_modules(
-                [feedback, review, selecting, disagreements, desk, label_quality, monitoring, emerging]
+                [feedback, review, selecting, disagreements, desk, label_quality, monitoring, emerging, reception]
             ),
             *trained,
             *registry.release_assets(taxonomy),

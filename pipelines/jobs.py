@@ -15,6 +15,7 @@ REVIEW: Final = (
     "production_accuracy",
     "drift",
     "emerging_intents",
+    "context_reception",
     "ledger",
 )
 
