@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 from serving.context.package import ContextPackage, MoodPoint
@@ -35,6 +36,7 @@ def place_points(points: Sequence[MoodPoint]) -> list[tuple[float, float]]:
     ]
 
 
+@cache
 def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

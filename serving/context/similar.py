@@ -130,7 +130,8 @@ class SimilarCases:
         """
         likeness = self._likeness(feature)
         well = (self.cases["resolved"] & ~self.cases["reopened"].fill_null(value=False)).to_numpy()
-        rows = [row for row in np.argsort(-likeness, kind="stable") if well[row] and likeness[row] >= least][:count]
+        rows = np.flatnonzero(well & (likeness >= least))
+        rows = rows[np.argsort(-likeness[rows], kind="stable")][:count].tolist()
         names = self.cases["interaction_id"].gather(rows)
         texts = dict(
             tables.read(
@@ -148,7 +149,7 @@ class SimilarCases:
     def rank_actions(self, feature: np.ndarray, *, least: float = 0.5) -> list[NextAction]:
         """Return what ended the nearest cases, the most surely good action first; ``least`` as in ``find``."""
         likeness = self._likeness(feature)
-        near = [row for row in np.argsort(-likeness, kind="stable")[:_NEAREST] if likeness[row] >= least]
+        near = [row for row in np.argsort(-likeness, kind="stable")[:_NEAREST].tolist() if likeness[row] >= least]
         told = self.cases[near].drop_nulls("solved_by")
         well = (pl.col("resolved") & ~pl.col("reopened").fill_null(value=False)).cast(pl.Int64).sum()
         counts = told.group_by("solved_by").agg(cases=pl.len(), well=well)
