@@ -15,7 +15,8 @@ from assets.review import features_of, labels, predictions
 from labeling import tables as t
 from labeling.digests import digest
 from labeling.selection.emerging import count_weeks, find_clusters, find_telling_words, growth, match_groups
-from labeling.vocabulary import NONE_OF_THESE
+from labeling.selection.novelty import measure_novelty, usual_novelty
+from labeling.vocabulary import CANNOT_TELL, NONE_OF_THESE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +28,10 @@ OPEN: Final = "open"
 _SMALLEST: Final = 5
 _NEWEST: Final = 5000
 """Messages that are grouped at most: what is older is no news, and grouping costs the square of their number."""
+_NEWEST_FIRST: Final = ("occurred_at", "interaction_id")
+_LABELLED: Final = 50
+"""With fewer labelled messages than this nothing can be said to lie far from them."""
+_USUAL: Final = 0.95
 _WEEKS: Final = 12
 _EXAMPLES: Final = 5
 
@@ -118,26 +123,41 @@ def plot_weeks(candidate: Candidate) -> str:
 
 
 def _read_outside(loop: Loop) -> pl.DataFrame:
-    """Return ``interaction_id, occurred_at, text`` of the newest messages outside every label of the first task.
+    """Return ``interaction_id, occurred_at, text`` of the newest messages that no label of the first task covers.
 
-    A person's answer outranks the model's; with neither, a message is of no account.
+    A person's "none of these" says so, and of messages that nobody has read the model's, or that they lie farther from
+    everything that people have labelled than nearly all of that does from one another.
     """
+    settled, said = _read_answers(loop)
+    unread = said.join(settled, on="interaction_id", how="anti")
+    known = pl.concat([settled, unread])
+    outside = _read_texts(loop, known.filter(pl.col("label") == NONE_OF_THESE))
+    inside = _read_texts(loop, settled.filter(~pl.col("label").is_in([NONE_OF_THESE, CANNOT_TELL])))
+    if inside.height < _LABELLED:
+        return outside
+    asked = _read_texts(loop, unread.filter(pl.col("label") != NONE_OF_THESE))
+    labelled = features_of(loop, inside["text"])
+    novelty = measure_novelty(features_of(loop, asked["text"]), labelled)
+    far = asked.filter(pl.Series(novelty > usual_novelty(labelled, _USUAL)))
+    return pl.concat([outside, far]).sort(_NEWEST_FIRST, descending=True).head(_NEWEST)
+
+
+def _read_answers(loop: Loop) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return ``interaction_id, label`` of what people settled for the first task, and of what the model said last."""
     topic = loop.settings.taxonomy.tasks[0].name
     mine, translate = pl.col("task") == topic, loop.settings.taxonomy.translate
-    reviewed = mine & (pl.col("source") == "review")
-    settled = translate(loop.tables.read(t.LABELS, columns=["interaction_id", "task", "label"], where=reviewed))
-    columns = ["interaction_id", "task", "label", "predicted_at"]
-    said = translate(loop.tables.read(t.PREDICTIONS, columns=columns, where=mine))
+    columns, reviewed = ["interaction_id", "task", "label"], mine & (pl.col("source") == "review")
+    settled = translate(loop.tables.read(t.LABELS, columns=columns, where=reviewed))
+    said = translate(loop.tables.read(t.PREDICTIONS, columns=[*columns, "predicted_at"], where=mine))
     newest = said.sort("predicted_at").unique("interaction_id", keep="last")
-    unread = newest.join(settled, on="interaction_id", how="anti")
-    known = pl.concat([settled.select("interaction_id", "label"), unread.select("interaction_id", "label")])
-    outside = known.filter(pl.col("label") == NONE_OF_THESE)["interaction_id"]
-    texts = loop.tables.read(
-        t.INTERACTIONS,
-        columns=["interaction_id", "occurred_at", "text"],
-        where=pl.col("interaction_id").is_in(outside.implode()),
-    )
-    return texts.sort("occurred_at", "interaction_id", descending=True).head(_NEWEST)
+    return settled.select("interaction_id", "label"), newest.select("interaction_id", "label")
+
+
+def _read_texts(loop: Loop, named: pl.DataFrame) -> pl.DataFrame:
+    """Return ``interaction_id, occurred_at, text`` of the newest of the messages in ``named``."""
+    asked = pl.col("interaction_id").is_in(named["interaction_id"].implode())
+    texts = loop.tables.read(t.INTERACTIONS, columns=["interaction_id", "occurred_at", "text"], where=asked)
+    return texts.sort(_NEWEST_FIRST, descending=True).head(_NEWEST)
 
 
 def _follow_candidates(loop: Loop, groups: Sequence[pl.DataFrame]) -> None:

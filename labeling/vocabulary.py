@@ -1,6 +1,6 @@
 """The words that stand in tables: one word for one thing, everywhere."""
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 Lot = Literal["open", "audit"]
 Part = Literal["calibrate", "test", "estimate"]
@@ -21,21 +21,15 @@ NOT_NEEDED: Final = "not_needed"
 
 HANDLERS: Final = ("ai", "agent")
 TRIGGERS: Final = ("handoff", "customer", "agent")
-HELPED: Final = ("helped", "hindered", "neither")
+Helped = Literal["helped", "hindered", "neither"]
+HELPED: Final = get_args(Helped)
 """What the AI did for an agent who took over, in the agent's words."""
 NOTHING: Final = "nothing"
 """An agent's word that nothing was missing in the context package."""
-PACKAGE_PARTS: Final = (
-    "intent",
-    "reasons",
-    "sentiment",
-    "summary",
-    "asked",
-    "facts",
-    "similar_cases",
-    "history",
-    "other",
-)
+PackagePart = Literal[
+    "intent", "reasons", "sentiment", "summary", "asked", "facts", "similar_cases", "history", "other"
+]
+PACKAGE_PARTS: Final[tuple[str, ...]] = get_args(PackagePart)
 """What an agent can say was missing in the context package, or wrong there."""
 
 ALIASES: Final = ("challenger", "champion")

@@ -26,6 +26,17 @@ def measure_novelty(features: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     return np.clip(1 - np.concatenate(nearest), 0, 2) if nearest else np.zeros(0)
 
 
+def usual_novelty(labelled: np.ndarray, share: float) -> float:
+    """Return the distance to the nearest other one that ``share`` in (0, 1) of ``labelled`` (m >= 2, d) keep within."""
+    nearest = []
+    for start in range(0, len(labelled), _BLOCK):
+        likeness = labelled[start : start + _BLOCK] @ labelled.T
+        rows = np.arange(len(likeness))
+        likeness[rows, start + rows] = -1
+        nearest.append(likeness.max(axis=1))
+    return float(np.quantile(1 - np.concatenate(nearest), share))
+
+
 def find_far(
     features: np.ndarray, rows: np.ndarray, labelled: np.ndarray, targets: np.ndarray, count: int
 ) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What agents who took over say of the context package, and what it comes to by intent."""
 
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import polars as pl
 from pydantic import Field
@@ -10,7 +10,7 @@ from labeling import tables as t
 from labeling.config import Config
 from labeling.delta import Tables
 from labeling.taxonomy import Taxonomy
-from labeling.vocabulary import NOTHING, PACKAGE_PARTS
+from labeling.vocabulary import NOTHING, PACKAGE_PARTS, Helped, PackagePart
 
 UNKNOWN: Final = "unknown"
 """Stands for the intent of a conversation of which nobody has said what it was about."""
@@ -33,10 +33,8 @@ class ContextFeedback(Config):
     interaction_id: str = Field(min_length=1, max_length=200)
     agent_id: str | None = Field(default=None, max_length=200)
     given_at: datetime
-    helped: Literal["helped", "hindered", "neither"]
-    missing: frozenset[
-        Literal["intent", "reasons", "sentiment", "summary", "asked", "facts", "similar_cases", "history", "other"]
-    ] = frozenset()
+    helped: Helped
+    missing: frozenset[PackagePart] = frozenset()
     note: str | None = Field(default=None, max_length=2000)
 
     def rows(self) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from tests.assets.conftest import NOW
 
 PIZZA = [f"can you bring me a pizza with {topping}" for topping in ("ham", "cheese", "tuna", "olives", "egg", "corn")]
 CHESS = [f"how does the {piece} move in a game of chess" for piece in ("king", "queen", "rook", "bishop", "knight")]
+MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "December")
 PIZZA_LABEL = Label(name="order_pizza", title="Order a pizza")
 
 
@@ -82,6 +83,19 @@ def test_what_lies_together_is_offered_with_telling_words_and_followed(asked):
 
     drop_reports(asked.home.reports)
     assert not (asked.home.reports / FOLDER).exists()
+
+
+def test_unread_messages_far_from_all_that_is_labelled_are_offered_whatever_the_model_says(stocked):
+    bills = [f"my bill of {month} is {much} too high" for month in MONTHS for much in ("far", "still", "again")]
+    texts = [*bills, *(f"{bill}!" for bill in bills), *PIZZA, *CHESS]
+    for number, text in enumerate(texts):
+        stocked.interactions(f"case-{number:03d}", text=text)
+    stocked.labels({f"case-{number:03d}": "bill_higher" for number in range(len(bills) + 18)})
+    said = [{"interaction_id": f"case-{number:03d}", "label": "bill_higher"} for number in range(len(texts))]
+    stocked.put(t.PREDICTIONS, *said, task="intent", model_version="1", confidence=0.9, shown=True)
+    assert 11 <= find(stocked)["outside"] < 20
+    shown = [{text for _, text in one.examples} for one in read_candidates(stocked.loop)]
+    assert [examples <= set(texts) for examples, texts in zip(shown, (PIZZA, CHESS), strict=True)] == [True, True]
 
 
 def test_an_accepted_candidate_is_a_label_and_what_said_otherwise_is_withdrawn(asked):

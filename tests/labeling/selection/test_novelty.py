@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from labeling.selection.novelty import find_far, measure_novelty, measure_rejection
+from labeling.selection.novelty import find_far, measure_novelty, measure_rejection, usual_novelty
 from tests.labeling.selection.pools import directions
 
 
@@ -35,3 +35,11 @@ def test_without_rejected_texts_nothing_looks_rejected():
     assert measure_rejection(features, features, np.arange(5)).tolist() == [0] * 5
     assert measure_rejection(features, features[:0], np.arange(0)).tolist() == [0] * 5
     assert measure_rejection(features[:0], features, -np.ones(5)).shape == (0,)
+
+
+def test_the_usual_novelty_leaves_a_text_itself_out():
+    angles = np.deg2rad([0, 10, 20, 30, 90])
+    labelled = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    near, far = 1 - np.cos(np.deg2rad(10)), 1 - np.cos(np.deg2rad(60))
+    assert usual_novelty(labelled, 0.5) == pytest.approx(near, abs=1e-6)
+    assert usual_novelty(labelled, 0.999) == pytest.approx(far, rel=0.01)
