@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +34,7 @@ _LABELLED: Final = 50
 _USUAL: Final = 0.95
 _WEEKS: Final = 12
 _EXAMPLES: Final = 5
+_LATELY: Final = timedelta(days=28)
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,7 @@ def read_candidates(loop: Loop) -> list[Candidate]:
     texts = loop.tables.read(t.INTERACTIONS, columns=["interaction_id", "occurred_at", "text"], where=names)
     joined = told.join(texts, on="interaction_id").sort("candidate_id", "place")
     groups = joined.partition_by("candidate_id", maintain_order=True)
-    others = _read_outside(loop).join(joined, on="interaction_id", how="anti")["text"].to_list()
-    words = find_telling_words([group["text"].to_list() for group in groups], others)
+    words = find_telling_words([group["text"].to_list() for group in groups], _read_others(loop, joined))
     found = [_describe(group, tuple(telling), loop.now()) for group, telling in zip(groups, words, strict=True)]
     return sorted(found, key=lambda one: (-one.size, one.candidate_id))
 
@@ -158,6 +158,16 @@ def _read_texts(loop: Loop, named: pl.DataFrame) -> pl.DataFrame:
     asked = pl.col("interaction_id").is_in(named["interaction_id"].implode())
     texts = loop.tables.read(t.INTERACTIONS, columns=["interaction_id", "occurred_at", "text"], where=asked)
     return texts.sort(_NEWEST_FIRST, descending=True).head(_NEWEST)
+
+
+def _read_others(loop: Loop, groups: pl.DataFrame) -> list[str]:
+    """Return the newest texts of the last weeks that belong to no group: what the groups' words are held against."""
+    lately = pl.col("occurred_at") > loop.now() - _LATELY
+    columns = ["interaction_id", "occurred_at", "text"]
+    texts = loop.tables.read(t.INTERACTIONS, columns=columns, where=lately).join(
+        groups, on="interaction_id", how="anti"
+    )
+    return texts.sort(_NEWEST_FIRST, descending=True).head(_NEWEST)["text"].to_list()
 
 
 def _follow_candidates(loop: Loop, groups: Sequence[pl.DataFrame]) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.options import HomeOption, ReviewerOption, open_home
+from pipelines.commands.options import HomeOption, open_home
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="See which intents are missing, and add them.", no_args_is_help=True)
 
 CandidateArgument = Annotated[str, typer.Argument(help="A candidate's id, as `cxloop taxonomy candidates` shows it.")]
+
+WhoOption = Annotated[str, typer.Option("--reviewer", help="Who says so; stands beside the candidate.")]
 
 
 @app.callback()
@@ -48,7 +50,7 @@ def accept(  # noqa: PLR0917 - one option each
     candidate: CandidateArgument,
     name: Annotated[str, typer.Option("--name", help="The label's name: small letters, digits and _.")],
     title: Annotated[str, typer.Option("--title", help="What people read.")],
-    reviewer: ReviewerOption,
+    reviewer: WhoOption,
     description: Annotated[str, typer.Option("--description", help="Stands in the labelling guide.")] = "",
     domain: Annotated[str, typer.Option("--domain", help="Its group on the labelling page.")] = "General",
     example: Annotated[
@@ -77,7 +79,7 @@ def accept(  # noqa: PLR0917 - one option each
 
 
 @app.command()
-def dismiss(candidate: CandidateArgument, reviewer: ReviewerOption, home: HomeOption = None) -> None:
+def dismiss(candidate: CandidateArgument, reviewer: WhoOption, home: HomeOption = None) -> None:
     """Offer a candidate no more; messages that join it later are not offered either."""
     from assets.accepting import dismiss_candidate
     from pipelines.terminal import say
