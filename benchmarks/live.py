@@ -224,10 +224,12 @@ def summarise(kept: SeedResults, asked: argparse.Namespace) -> tuple[dict[str, F
     late = statistics.mean(size for at, size in memory if at >= asked.soak - minute)
     figures["memory grown in the soak"] = _exact(late - early, "MB", "flat")
     figures["memory"] = _exact(late, "MB", "")
-    peers = {
-        "mlflow models serve": {"workers": kept.find(0, "workers"), "requests/s": [one["mlflow"] for one in rounds]}
+    peer = {
+        "workers": kept.find(0, "workers"),
+        "requests/s": [one["mlflow"] for one in rounds],
+        "processor ms/request": [1e3 * one["mlflow work"] for one in rounds],
     }
-    return figures, peers
+    return figures, {"mlflow models serve": peer}
 
 
 def _exact(value: float, unit: str, goal: str) -> Figure:
