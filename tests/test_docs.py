@@ -26,7 +26,8 @@ INVALID = sorted((ROOT / "tests" / "invalid").glob("*.yaml"))
 def find_commands(text: str) -> Iterator[str]:
     """Yield every command that a document shows: lines of sh blocks, and code in the running text."""
     for block in re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL):
-        yield from (line.partition(" #")[0].strip() for line in block.splitlines() if line.strip())
+        lines = block.replace("\\\n", " ").splitlines()
+        yield from (line.partition(" #")[0].strip() for line in lines if line.strip())
     running = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     yield from (code.strip() for code in re.findall(r"`((?:cxloop|make) [^`]+)`", running))
 

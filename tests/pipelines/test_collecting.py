@@ -92,5 +92,5 @@ def test_one_source_alone_is_read(home):
 
 def test_an_unknown_source_is_told_beside_those_that_there_are(home):
     done = runner.invoke(app, ["collect", "crm", "--home", str(home)])
-    names = "interactions, corrections, escalations, reviews, gateway"
+    names = "interactions, corrections, escalations, context_feedback, reviews, gateway"
     assert f"a source of sources.yaml is needed ({names}), found crm" in str(done.exception)

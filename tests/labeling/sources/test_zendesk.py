@@ -135,6 +135,7 @@ def test_ratings_become_escalations_column_by_column(server):
         "csat": "5",
         "handle_seconds": None,
         "closed_at": "2026-04-24T03:06:40Z",
+        "solved_by": None,
     }
     assert escalations["csat"].to_list() == ["5", "1", None]
 
