@@ -47,6 +47,7 @@ import numpy as np
 import polars as pl
 from rich.console import Console
 
+from assets.authors import STARTED_BY, name_user
 from assets.lineage import metadata_of
 from assets.registry import TRAINING_SETS
 from assets.resources import FAKE_DESK
@@ -183,6 +184,10 @@ class Site:
             raise SystemExit("a message was not answered by a release, or not recorded: no figure")
         return answers
 
+    def ask(self, text: str) -> dict[str, Any]:
+        """Return what is answered to a message without an id; with one, the answer recorded before would come again."""
+        return self._post("/v1/triage", {"text": text}, self._assistant)
+
     def correct(self, message: Message, *, said: str, agent: str) -> None:
         """Send the correction of one message."""
         correction = {
@@ -255,7 +260,7 @@ def run_turn(turn: Turn, wrong: Sequence[tuple[Message, str]], *, seed: int, lea
         taken[name], last = time.monotonic() - last, time.monotonic()
         if found.get("verdict", PROMOTE) != PROMOTE:
             return {"ages": [], "seconds": taken, **found}
-    said = turn.site.triage([wrong[0][0]])[0]["version"]
+    said = turn.site.ask(wrong[0][0].text)["version"]
     if said != found["version"]:
         raise SystemExit(f"/ready names release {found['version']}, a triage answer {said}: no figure")
     return {"ages": [last - start for start in starts], "seconds": taken, **found}
@@ -276,16 +281,19 @@ def _steps(turn: Turn, learnt: str) -> list[tuple[str, Callable[[], dict[str, An
 
     def retrain() -> dict[str, Any]:
         fresh = count_new_labels(turn.runner.loop(), TASK, learnt=learnt)
-        facts = facts_of(run("retrain_job", ops=_REFRESH).all_events)
+        facts = facts_of(run("retrain_job", ops=_REFRESH, tags={STARTED_BY: name_user()}).all_events)
         judged, trained = facts["release_challenger"], facts[f"{TASK}_candidate"]
         about = {"version": judged["version"], "verdict": judged["verdict"], "start": trained["start"]}
         return {"new_labels": fresh, **about, "gates": [] if judged["verdict"] == PROMOTE else open_gates(turn.home)}
 
     def approve() -> None:
-        version = turn.runner.loop().open_registry().alias(RELEASE, "challenger")
-        if version is None:
+        registry = turn.runner.loop().open_registry()
+        waiting = registry.alias(RELEASE, "challenger")
+        if waiting is None:
             raise SystemExit("the gates said promote, but no release waits: no figure")
-        approver(turn.home)(version)
+        approver(turn.home)(waiting)
+        if registry.alias(RELEASE, "champion") != waiting:
+            raise SystemExit(f"release {waiting} was approved, but is not the champion: no figure")
 
     return [
         ("collected", collect),
