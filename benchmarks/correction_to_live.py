@@ -18,8 +18,8 @@ then, too.
 
 Two hundred labels beside six thousand seldom show a gain, so the release is asked to be no worse (`cxloop run retrain
 --refresh`), by a margin of 0.02 (packaged: 0.01); the other gates are those of `cxloop replay` (10 cases at least; a
-packaged home asks for 50), and nobody is asked between two releases. A turn whose release the gates hold has no ages; it
-is counted, and the figures are of the others.
+packaged home asks for 50), and nobody is asked between two releases. A turn whose release the gates hold has no ages;
+it is counted, and the figures are of the others.
 
 Left out: the waits for the next tick (`collect_job` and `review_job` run at a minute of each hour, sensors look every
 two to five minutes), Dagster's start of a process for each run, and the time that people take to read. Included: the
