@@ -13,8 +13,7 @@ from starlette.types import ASGIApp
 from serving.gateway import routes
 from serving.gateway.door import Door
 from serving.gateway.faults import Refused, describe, problem, tell
-from serving.gateway.handing_over import Refreshing
-from serving.gateway.releases import Watch
+from serving.gateway.repeating import Repeating
 from serving.gateway.site import Site
 
 _ABOUT: Final = """Answers customers' messages, and records what it answers.
@@ -29,9 +28,8 @@ def make_app(site: Site) -> ASGIApp:
 
     @asynccontextmanager
     async def run(_app: FastAPI) -> AsyncIterator[None]:
-        watch = Watch(site.releases, seconds=config.reload_seconds)
-        seconds = 60 * config.closed_cases_minutes
-        refreshing = Refreshing(site.packages, seconds=seconds, look_seconds=config.reload_seconds)
+        watch = Repeating(site.releases.look, seconds=config.reload_seconds, name="watch")
+        refreshing = Repeating(site.packages.refresh_where_due, seconds=config.reload_seconds, name="context")
         watch.start()
         refreshing.start()
         yield

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from labeling.tables import FIELD_LIMIT, TEXT_LIMIT
+from labeling.vocabulary import Helped, PackagePart
 from serving.context.package import ContextPackage
 from serving.conversation import CUSTOMER, Role
 
@@ -30,10 +31,6 @@ class Body(BaseModel):
     """Base of what clients send: closed against unknown fields, and of strict types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-Missing = Literal["intent", "reasons", "sentiment", "summary", "asked", "facts", "similar_cases", "history", "other"]
-"""A part of a context package."""
 
 
 class TurnBody(Body):
@@ -130,11 +127,11 @@ class FeedbackBody(Body):
     """An agent's word on the context package of ``interaction_id``: whether the AI helped, and what was missing."""
 
     interaction_id: Id
-    helped: Literal["helped", "hindered", "neither"]
+    helped: Helped
     feedback_id: Id | None = None
     agent_id: Id | None = None
     given_at: Annotated[At | None, Field(strict=False)] = None
-    missing: Annotated[frozenset[Missing], Field(strict=False)] = frozenset()
+    missing: Annotated[frozenset[PackagePart], Field(strict=False)] = frozenset()
     note: Annotated[str, Field(max_length=2_000)] | None = None
 
 

@@ -1,7 +1,7 @@
 """What goes along when a person takes over: packages made beside the model's thread, and the index that they need."""
 
 import logging
-import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,6 +44,7 @@ class Packages:
         rules: what is redacted.
         key: the home's.
         most: so many closed cases are held ready, the newest.
+        seconds: after so many they are looked for anew.
         now: the clock.
     """
 
@@ -56,6 +57,7 @@ class Packages:
         *,
         key: bytes,
         most: int,
+        seconds: float,
         now: Callable[[], datetime],
     ) -> None:
         self._releases = releases
@@ -64,6 +66,8 @@ class Packages:
         self._rules = rules
         self._key = key
         self._most = most
+        self._seconds = seconds
+        self._looked = time.monotonic()
         self._now = now
         self._index: _Index | None = None
 
@@ -97,6 +101,12 @@ class Packages:
         """Return ``package`` as a card."""
         return card(package)
 
+    def refresh_where_due(self) -> None:
+        """Refresh where another release answers than before, or enough time has gone by."""
+        if self.is_stale or time.monotonic() - self._looked >= self._seconds:
+            self._looked = time.monotonic()
+            self.refresh()
+
     def refresh(self) -> None:
         """Look for closed cases anew, as the champion of now sees them; keeps those of before where that fails."""
         champion = self._releases.live.champion
@@ -115,37 +125,6 @@ class Packages:
         """Whether another release answers now than the one that the closed cases were read with."""
         champion = self._releases.live.champion
         return champion is not None and (self._index is None or self._index.version != champion.version)
-
-
-class Refreshing:
-    """Refreshes packages on a thread of its own: when another release is live, and every so many seconds."""
-
-    def __init__(self, packages: Packages, *, seconds: float, look_seconds: float) -> None:
-        self._packages = packages
-        self._seconds = seconds
-        self._look_seconds = look_seconds
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="gateway-context")
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """End; waits for a refresh that is under way."""
-        self._is_over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        waited = 0.0
-        while not self._is_over.wait(self._look_seconds):
-            waited += self._look_seconds
-            if self._packages.is_stale or waited >= self._seconds:
-                waited = 0.0
-                try:
-                    self._packages.refresh()
-                except Exception as error:  # its message could hold what a customer wrote
-                    _LOG.error("closed cases could not be refreshed (%s)", type(error).__name__)
 
 
 def _embed(champion: Champion) -> Callable[[Any], np.ndarray]:

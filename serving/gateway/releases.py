@@ -5,7 +5,6 @@ release that was live before stays loaded, so that a rollback takes no longer th
 """
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,30 +119,3 @@ class Releases:
         except Exception as error:
             return f"release {version} is refused: it cannot be loaded or asked ({type(error).__name__})"
         return f"release {version} is refused: {difference}" if difference else Champion(version, release)
-
-
-class Watch:
-    """Looks at the registry every so many seconds, on a thread of its own."""
-
-    def __init__(self, releases: Releases, *, seconds: float) -> None:
-        self._releases = releases
-        self._seconds = seconds
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="gateway-watch")
-
-    def start(self) -> None:
-        """Begin; the first look is taken at once."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """End; waits for a look that is under way."""
-        self._is_over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._is_over.is_set():
-            try:
-                self._releases.look()
-            except Exception:
-                _LOG.exception("the registry could not be looked at; trying again")
-            self._is_over.wait(self._seconds)

@@ -49,7 +49,16 @@ def open_site(
     chance = np.random.default_rng()  # whoever asks must not be able to foresee it
     worker = Worker(releases, rules, shadow_share=config.shadow_share, metrics=metrics, rng=chance)
     gateway = Gateway(config, key=home.key(), worker=worker, log=log, metrics=metrics, now=now)
-    packages = Packages(releases, home.tables, taxonomy, rules, key=home.key(), most=config.closed_cases, now=now)
+    packages = Packages(
+        releases,
+        home.tables,
+        taxonomy,
+        rules,
+        key=home.key(),
+        most=config.closed_cases,
+        seconds=60 * config.closed_cases_minutes,
+        now=now,
+    )
     return Site(gateway, keys, releases, packages, taxonomy)
 
 

@@ -11,7 +11,7 @@ from labeling.sources.events import SEGMENTS
 from pipelines.packaged import configs_folder
 from serving.gateway import serving, working
 from serving.gateway.config import GATEWAY, GatewayConfig, Rates
-from serving.gateway.releases import Watch
+from serving.gateway.repeating import Repeating
 from tests.serving.gateway.stage import bearer, post
 
 REFUND = {"text": "refund"}
@@ -104,7 +104,7 @@ def test_the_registry_is_asked_as_often_as_said(stage):
     counted = []
     for seconds in (0.01, 60):
         looks = []
-        watch = Watch(type("Counting", (), {"look": lambda _, looks=looks: looks.append(1)})(), seconds=seconds)
+        watch = Repeating(lambda looks=looks: looks.append(1), seconds=seconds, name="watch")
         watch.start()
         time.sleep(0.2)
         watch.close()
