@@ -7,6 +7,7 @@ from starlette.testclient import TestClient
 
 from labeling import tables as t
 from serving.gateway.app import make_app
+from serving.gateway.config import GatewayConfig
 from tests.serving.gateway.stage import bearer, post
 
 NOW = datetime(2026, 11, 23, 7, tzinfo=UTC)
@@ -21,15 +22,19 @@ TALK = {
 FEEDBACK = {"interaction_id": "i1", "helped": "hindered", "missing": ["history", "facts"], "note": "kim@example.org"}
 
 
-@pytest.fixture
-def closed(stage):
-    """A home with a closed case like the one at hand."""
+def close_case(stage):
+    """Add a closed case like the one at hand."""
     about = {"conversation_id": "old", "interaction_id": "old-1"}
     said = {"text": "you billed something I had returned", "lot": "open", "handled_by": "agent", "turn": 0}
     times = {"occurred_at": NOW, "updated_at": NOW}
     stage.home.tables.merge(t.INTERACTIONS, t.INTERACTIONS.frame([about | said | times]))
     ended = {"escalation_id": "e", "trigger": "agent", "resolved": True, "escalated_at": NOW, "closed_at": NOW}
     stage.home.tables.merge(t.ESCALATIONS, t.ESCALATIONS.frame([about | ended]))
+
+
+@pytest.fixture
+def closed(stage):
+    close_case(stage)
     return stage
 
 
@@ -52,6 +57,24 @@ def test_the_package_holds_what_was_said_and_what_solved_the_like(closed, small_
     first, second = closed.events()
     assert (first["kind"], first["interaction"]["handled_by"]) == ("handoff", "agent")
     assert "interaction" not in second
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"), [({}, []), ({"closed_cases_minutes": 1e-9}, ["e"]), ({"closed_cases": 0}, [])]
+)
+def test_closed_cases_are_read_as_often_and_so_many_as_said(stage, small_releases, changed, found):
+    stage.add_release(small_releases[0])
+    stage.config = GatewayConfig(reload_seconds=60, timeout_seconds=60, **changed)
+    with stage.site() as site:
+        site.packages.refresh_where_due()
+        close_case(stage)
+        if "closed_cases" in changed:
+            site.packages.refresh()
+        site.packages.refresh_where_due()
+        with TestClient(make_app(site), headers=bearer("bot")) as client:
+            package = post(client, "/v1/handoff", TALK, key="desk").json()["package"]
+    assert [case["escalation_id"] for case in package["similar_cases"]] == found
+    assert package["lacking"] == []
 
 
 def test_without_a_release_the_package_still_comes_and_says_what_it_lacks(stage):
