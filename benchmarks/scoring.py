@@ -107,7 +107,7 @@ def _run_seed(kept: SeedResults, data: tuple[pl.DataFrame, pl.DataFrame], seed: 
     train, test = data
     folders = {name: asked.models / f"{seed}-{name}" for name in OURS}
     if not (asked.models / f"{seed}.whole").exists():
-        make_models(train, seed, folders, load_recipe(asked.recipe))
+        make_models(train, seed, folders, load_recipe(asked.recipe).model_copy(update={"answers_in": "fp32"}))
         (asked.models / f"{seed}.whole").touch()
     scorers = {name: Scorer.load(folder) for name, folder in folders.items()}
     accuracy = {name: _accuracy(scorer, test) for name, scorer in scorers.items()}

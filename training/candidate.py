@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from labeling.errors import ModelError
 from training.calibration import fit_temperature
 from training.encoder import Encoder, load_encoder
 from training.features import embed_texts
@@ -20,7 +21,7 @@ from training.lowering import add_first_reader, lower_precision
 from training.model_folder import ModelDescription, load_adapter, load_description, load_head, save_model
 from training.novelty import Novelty, fit_novelty
 from training.quadratic import TEMPERATURE_SPREAD, QuadraticHead
-from training.recipe import Precision, Recipe
+from training.recipe import Precision, Recipe, uses_bf16
 from training.scoring import Scorer, softmax
 from training.team import Team
 from training.training_set import TrainingSet, to_dataset
@@ -264,12 +265,18 @@ def _save(
 
 
 def _lower(folder: Path, about: ModelDescription, held_out: pl.DataFrame) -> dict[str, float]:
-    precision: Precision = about.recipe["answers_in"]
-    if precision == "fp32":
-        return {"temperature": about.temperature}
-    changed, lowered = lower_precision(
-        folder, precision, texts=held_out["text"].to_list(), labels=held_out["label"].to_list()
-    )
+    wanted = about.recipe["answers_in"]
+    unchanged = {"temperature": about.temperature}
+    if wanted == "fp32" or (wanted == "auto" and not uses_bf16("auto", "cpu")):
+        return unchanged
+    precision: Precision = "bf16" if wanted == "auto" else wanted
+    texts, labels = held_out["text"].to_list(), held_out["label"].to_list()
+    try:
+        changed, lowered = lower_precision(folder, precision, texts=texts, labels=labels)
+    except ModelError:
+        if wanted == "auto":
+            return unchanged
+        raise
     return {
         "temperature": changed.temperature,
         "changed_share": lowered.changed_share,

@@ -76,7 +76,8 @@ class Recipe(Config):
     ``min_dev`` rows, too few to choose by. ``refit``: once the number of epochs is chosen, train on dev too.
     ``precision`` "auto" is bf16 where the processor multiplies it natively. ``answers_in`` is what the trained model
     scores in: bf16 and int8 are faster and have to give the same answers (training.lowering); int8 needs the extra
-    ``onnx``. ``first_reader``: let a linear model of words answer where it is sure (training.first_reader), which is
+    ``onnx``; "auto" is bf16 where the processor multiplies it natively and held-out cases show that the answers stay,
+    else fp32. ``first_reader``: let a linear model of words answer where it is sure (training.first_reader), which is
     as fast again or more, and tells no novelty of what it answers.
     """
 
@@ -101,7 +102,7 @@ class Recipe(Config):
     min_dev: int = Field(ge=2)
     refit: bool
     seed: int = Field(ge=0, lt=2**32)
-    answers_in: Precision = "fp32"
+    answers_in: Literal["auto", Precision] = "fp32"
     first_reader: bool = False
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from labeling.errors import ModelError
 from training.batches import Progress, tokenize
 from training.encoder import load_encoder
 from training.first_reader import FirstReader
-from training.forward import Forward, TorchForward, read_features
+from training.forward import Forward, TorchForward, read_features, to_bf16
 from training.heads import Head, apply_head, head_shape
 from training.model_folder import (
     TOKENIZER,
@@ -131,7 +131,8 @@ class Scorer:
                 f"install the {about.encoder.name} encoder that it was trained on, or train again"
             )
         head = load_head(folder, about, encoder.dimension)
-        return cls(load_merged(folder, encoder), tokenizer, head, about, **parts)
+        merged = load_merged(folder, encoder)
+        return cls(to_bf16(merged) if _reads_in_bf16(about, merged) else merged, tokenizer, head, about, **parts)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -242,10 +243,13 @@ def _join_encoders(scorers: Sequence[Scorer]) -> Forward:
     if quantised:
         return QuantisedForward(quantised)
     models: list[Any] = list(encoders)
-    precision = scorers[0].about.precision
-    wanted = "auto" if precision == "bf16" else "fp32"  # where bf16 is no faster, fp32 says the same
     pooled = [scorer.about.pooled_layers for scorer in scorers]
-    return TorchForward(models, pooled=pooled, in_bf16=uses_bf16(wanted, models[0].device.type))
+    return TorchForward(models, pooled=pooled, in_bf16=_reads_in_bf16(scorers[0].about, models[0]))
+
+
+def _reads_in_bf16(about: ModelDescription, model: Any) -> bool:
+    """Whether a model that answers in bf16 does so here: where that is no faster, fp32 says the same."""
+    return about.precision == "bf16" and uses_bf16("auto", model.device.type)
 
 
 def _put_together(first: np.ndarray, sure: np.ndarray, rows: np.ndarray, scores: Scores) -> Scores:

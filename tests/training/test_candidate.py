@@ -14,7 +14,7 @@ from training.calibration import fit_temperature
 from training.candidate import PARITY_TOLERANCE, Champion, train_candidate, would_start_warm
 from training.model_folder import load_manifest
 from training.quadratic import QuadraticHead
-from training.recipe import QuadraticRecipe, Recipe
+from training.recipe import QuadraticRecipe, Recipe, uses_bf16
 from training.scoring import Scorer
 from training.training_set import freeze_training_set
 
@@ -138,6 +138,16 @@ def test_a_candidate_answers_in_what_its_recipe_says(candidate, tmp_path):
     assert quick.params["first_reader"] is False  # thirty cases show too little
     assert quick.parity_gap < PARITY_TOLERANCE / 10
     assert Scorer.load(candidate.folder).about.precision == "fp32"
+
+
+@pytest.mark.parametrize("cases", [0, 30])
+def test_where_it_may_choose_a_candidate_answers_in_bf16_only_after_cases_showed_the_same_answers(cases, tmp_path):
+    calibrate = pl.DataFrame({"text": [text for _, text, _ in ALL], "label": [row[2] for row in ALL]}).head(cases)
+    recipe = SMOKE.model_copy(update={"answers_in": "auto"})
+    made = train_candidate(frozen(), INTERACTIONS, calibrate=calibrate, recipe=recipe, folder=tmp_path / "auto")
+    is_faster = uses_bf16("auto", "cpu")
+    assert Scorer.load(made.folder).about.precision == ("bf16" if cases and is_faster else "fp32")
+    assert ("changed_share" in made.params) == bool(cases and is_faster)
 
 
 def test_a_candidate_knows_what_it_learnt_from_and_what_is_unlike_it(candidate):
