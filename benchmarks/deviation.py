@@ -16,6 +16,11 @@ nobody stands in both in either role. Ten seeds draw the halves.
   gives 0.5 by construction.
 - *overall*: AUROC over all pairs; the task's share of deviations (training half, smoothed) is added as a signal.
 
+- *alarm*: the sentiment alarm as the product cuts it, at 2%, as handoff.yaml has it, on a turn drawn by chance from
+  each quiet dialogue of the training half. Counted in the testing half, at a turn drawn likewise: quiet dialogues above
+  the cut (which the rate promises) and deviating ones; and dialogues that are above it at any of their first six turns,
+  which nothing promises.
+
 Beside it: the task alone; the signals with the number of questions that were asked again; and, to see what can be
 known at all, a logistic regression (C = 0.01) on the mean feature of the customer's turns. Intervals: Student's t over
 the ten seeds, whose halves overlap, so they are somewhat narrow.
@@ -39,6 +44,8 @@ from benchmarks.harness.results import SeedResults, over_rounds, write_result
 from benchmarks.harness.star import Dialogue, embed_once, load_dialogues
 from serving.context.exchanges import find_exchanges
 from serving.conversation import CUSTOMER
+from serving.handoff.fitting import find_cut
+from serving.sentiment_path import measure_strain
 from training.heads import apply_head, choose_penalty, fit_head
 
 SEEDS: Final = list(range(10))
@@ -46,7 +53,8 @@ TURNS: Final = range(1, 7)
 LEAST_TURNS: Final = 8
 MOODS: Final = ("negative", "neutral", "positive")
 ARMS: Final = ("sentiment", "sentiment_and_repeats", "text")
-PROTOCOL: Final = {"least_turns": LEAST_TURNS, "signals": "last mean lowest slope fall", "version": 1}
+PROTOCOL: Final = {"least_turns": LEAST_TURNS, "signals": "last mean lowest slope fall", "version": 2}
+FALSE_ALARM_RATE: Final = 0.02
 _SMOOTHING: Final = 5.0
 _FEW: Final = 10
 """Signals up to so many are fitted with C = 1, more with C = 0.01."""
@@ -57,10 +65,13 @@ _SETS: Final = ("tweets.csv", "amazonReviewSnippets.csv")
 class Observed:
     """What is known of dialogues after the customer's k-th turn.
 
-    ``signals`` by arm (n, d); ``deviates`` (n,) of bool; ``task`` (n,) numbers; ``workers`` the two of each dialogue.
+    ``signals`` by arm (n, d); ``strain`` (n,); ``place`` (n,) which of all dialogues it is; ``deviates`` (n,) of bool;
+    ``task`` (n,) numbers; ``workers`` the two of each dialogue.
     """
 
     signals: dict[str, np.ndarray]
+    strain: np.ndarray
+    place: np.ndarray
     deviates: np.ndarray
     task: np.ndarray
     workers: list[tuple[str, str]]
@@ -77,7 +88,8 @@ def main() -> None:
         observed = load(asked.data, asked.features)
         for seed in SEEDS:
             if kept.find(seed, "all") is None:
-                kept.keep(seed, "all", {str(turn): run_seed(observed[turn], seed) for turn in TURNS})
+                by_turn: dict[str, Any] = {str(turn): run_seed(observed[turn], seed) for turn in TURNS}
+                kept.keep(seed, "all", by_turn | {"alarm": run_alarm(observed, seed)})
                 print(f"seed {seed}", kept.find(seed, "all")["3"], flush=True)
     write({seed: kept.find(seed, "all") for seed in SEEDS})
     kept.drop()
@@ -118,8 +130,8 @@ def observe(
 ) -> Observed:
     """Return what is known of the dialogues after the customer's turn number ``turns``, of those with so many."""
     signals: dict[str, list[Any]] = {arm: [] for arm in ARMS}
-    seen = []
-    for one in dialogues:
+    seen, strain, numbers = [], [], []
+    for number, one in enumerate(dialogues):
         places = [place for place, turn in enumerate(one.turns) if turn.role == CUSTOMER][:turns]
         if len(places) < turns:
             continue
@@ -131,10 +143,14 @@ def observe(
         signals["sentiment"].append(mood)
         signals["sentiment_and_repeats"].append([*mood, sum(exchange.times - 1 for exchange in asked)])
         signals["text"].append(np.mean([features[text] for text in said], axis=0))
+        strain.append(measure_strain(path))
         seen.append(one)
+        numbers.append(number)
     names = sorted({one.task for one in dialogues})
     return Observed(
         signals={arm: np.array(rows) for arm, rows in signals.items()},
+        strain=np.array(strain),
+        place=np.array(numbers),
         deviates=np.array([not one.happy for one in seen]),
         task=np.array([names.index(one.task) for one in seen]),
         workers=[(one.customer, one.agent) for one in seen],
@@ -143,11 +159,7 @@ def observe(
 
 def run_seed(observed: Observed, seed: int) -> dict[str, float]:
     """Return the AUROCs of one draw of the workers, and how many dialogues were tested."""
-    rng = np.random.default_rng(seed)
-    names = sorted({name for pair in observed.workers for name in pair})
-    half = set(rng.permutation(names)[: len(names) // 2].tolist())
-    inside = np.array([(one in half) + (other in half) for one, other in observed.workers])
-    train, test = np.flatnonzero(inside == 2), np.flatnonzero(inside == 0)
+    train, test = halve(observed, seed)
     prior = task_share(observed, train)
     deviates, task = observed.deviates[test], observed.task[test]
     found = {"dialogues": float(len(test)), "task_overall": auroc(deviates, prior[test])}
@@ -156,6 +168,35 @@ def run_seed(observed: Observed, seed: int) -> dict[str, float]:
         both = np.column_stack([signals, prior])
         found[f"{arm}_within"] = auroc_within(deviates, said, task)
         found[f"{arm}_overall"] = auroc(deviates, fit_and_answer(both, observed.deviates, train, test))
+    return found
+
+
+def halve(observed: Observed, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows whose workers are both of one half of them, and those whose are both of the other."""
+    rng = np.random.default_rng(seed)
+    names = sorted({name for pair in observed.workers for name in pair})
+    half = set(rng.permutation(names)[: len(names) // 2].tolist())
+    inside = np.array([(one in half) + (other in half) for one, other in observed.workers])
+    return np.flatnonzero(inside == 2), np.flatnonzero(inside == 0)
+
+
+def run_alarm(observed: dict[int, Observed], seed: int) -> dict[str, float]:
+    """Return how many quiet and deviating dialogues raise the alarm, at a turn and at any turn."""
+    first = observed[TURNS[0]]
+    strain = np.full((len(TURNS), first.place.max() + 1), np.nan)
+    for row, turn in enumerate(TURNS):
+        strain[row, observed[turn].place] = observed[turn].strain
+    strain = strain[:, first.place]
+    last = (~np.isnan(strain)).sum(axis=0)
+    drawn = strain[np.random.default_rng([seed, 1]).integers(last), np.arange(len(last))]
+    train, test = halve(first, seed)
+    cut = find_cut(drawn[train[~first.deviates[train]]], FALSE_ALARM_RATE)
+    if cut is None:
+        raise SystemExit("too few quiet dialogues to cut at: is the data whole?")
+    found = {}
+    for name, rows in (("quiet", test[~first.deviates[test]]), ("deviating", test[first.deviates[test]])):
+        found[f"{name}_at_a_turn"] = float((drawn[rows] > cut).mean())
+        found[f"{name}_ever"] = float((np.nanmax(strain[:, rows], axis=0) > cut).mean())
     return found
 
 
@@ -209,6 +250,10 @@ def write(found: dict[int, dict[str, dict[str, float]]]) -> None:
         gain = [one["sentiment_overall"] - one["task_overall"] for one in rounds]
         figures[f"turn_{turn}_overall_over_task_only"] = over_rounds(gain, "AUROC", "higher", "")
         peers[f"turn_{turn}"] = {name: float(np.mean([one[name] for one in rounds])) for name in rounds[0]}
+    for name in found[SEEDS[0]]["alarm"]:
+        shares = [100 * found[seed]["alarm"][name] for seed in SEEDS]
+        goal = f"at most {FALSE_ALARM_RATE:.0%} and chance" if name == "quiet_at_a_turn" else ""
+        figures[f"alarm_{name}"] = over_rounds(shares, "%", "higher" if "deviating" in name else "lower", goal)
     for name, figure in figures.items():
         print(f"{name}: {figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]")
     for name, means in peers.items():

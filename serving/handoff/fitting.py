@@ -136,17 +136,18 @@ def _fit_rules(
     """Return the cuts whose false-alarm rate is what ``config`` says (split conformal)."""
     strain = np.array([measure_strain(scores) for scores in cases.mood_scores()])
     calm = shape[~outcomes.needed[shape]]
-    alarm = _cut(strain[calm], config.sentiment.false_alarm_rate) if config.sentiment and any(cases.moods) else None
+    alarm = find_cut(strain[calm], config.sentiment.false_alarm_rate) if config.sentiment and any(cases.moods) else None
     novelty = {}
     for task in tasks:
         inside = np.array([label != NONE_OF_THESE for label in outcomes.truth[task]], dtype=bool)
-        cut = _cut(read_novelty(cases.answers[task])[inside], config.out_of_scope_rate)  # it decides nothing: use all
+        novel = read_novelty(cases.answers[task])[inside]  # the cut decides nothing: use all
+        cut = find_cut(novel, config.out_of_scope_rate)
         if cut is not None and cases.answers[task].scores.novelty is not None:
             novelty[task] = cut
     return Rules(alarm=alarm, novelty=novelty)
 
 
-def _cut(values: np.ndarray, rate: float) -> float | None:
+def find_cut(values: np.ndarray, rate: float) -> float | None:
     """Return what a new value exceeds with a chance of at most ``rate``; None where there are too few to say."""
     place = int(np.ceil((len(values) + 1) * (1 - rate))) - 1
     return float(np.sort(values)[place]) if 0 <= place < len(values) else None
