@@ -45,7 +45,8 @@ bench: $(VENV)/.benched ## Run every benchmark over the data sets in DATA (../sh
 	@for file in benchmarks/[a-z]*.py; do \
 		name=$$(basename "$$file" .py); \
 		echo "benchmark $$name"; \
-		$(VENV)/bin/python -m "benchmarks.$$name" --data "$(DATA)"; \
+		if grep -q '"--data"' "$$file"; then data=$(DATA); else data=; fi; \
+		$(VENV)/bin/python -m "benchmarks.$$name" $${data:+--data "$$data"}; \
 	done
 	@$(VENV)/bin/python -m benchmarks.harness.document
 

@@ -20,7 +20,7 @@ seconds before anything is timed.
 
 Figures are means over rounds with 95% t intervals; a p99 is that of a round's requests.
 
-    python -m benchmarks.live --home DIR        # a home that `cxloop demo --desk fake` made
+    python -m benchmarks.live                   # --home DIR: a home that `cxloop demo --desk fake` made before
 """
 
 import argparse
@@ -36,7 +36,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.harness.http_load import Load, Loaded, end_load, run_load, start_load
-from benchmarks.harness.live_servers import LiveHome, Served, copy_home, serve_gateway, serve_mlflow
+from benchmarks.harness.live_servers import LiveHome, Served, copy_home, play_demo, serve_gateway, serve_mlflow
 from benchmarks.harness.results import Figure, SeedResults, over_rounds, write_result
 from labeling.sources.events import SEGMENTS, decode_event, read_lines
 from training.registry.registry import RELEASE
@@ -53,10 +53,11 @@ _TEXTS: Final = 2_000
 def main() -> None:
     """Run what has no result yet, and write the figures."""
     asked = _parse()
-    protocol = {"version": 2, "seconds": asked.seconds, "soak": asked.soak, "home": asked.home.name}
+    protocol = {"version": 3, "seconds": asked.seconds, "soak": asked.soak}
     kept = SeedResults("live", protocol)
     with tempfile.TemporaryDirectory() as folder:
-        live = copy_home(asked.home, Path(folder), texts=_TEXTS)
+        home = asked.home or play_demo(Path(folder) / "demo")
+        live = copy_home(home, Path(folder), texts=_TEXTS)
         _once(kept, 0, "workers", lambda: choose_workers(live, asked.seconds))
         _once(kept, 0, f"rounds {asked.rounds}", lambda: run_rounds(live, kept, asked))
         _once(kept, 0, "reload", lambda: run_reload(live, asked.seconds))
@@ -67,14 +68,16 @@ def main() -> None:
     for name, figure in figures.items():
         print(f"{name}: {figure.value:.4g} ({figure.low:.4g} to {figure.high:.4g}) {figure.unit} {figure.goal}")
     if (asked.rounds, asked.seconds, asked.kills, asked.soak) == (ROUNDS, SECONDS, KILLS, SOAK):
-        command = "python -m benchmarks.live --home DIR"
+        command = "python -m benchmarks.live"
         write_result("live", command=command, seeds=list(range(asked.rounds)), figures=figures, peers=peers)
         kept.drop()
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="how fast the gateway answers")
-    parser.add_argument("--home", type=Path, required=True, help="a home with a champion; it is not changed")
+    parser.add_argument(
+        "--home", type=Path, help="a home with a champion; it is not changed; without, a demo makes one"
+    )
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each load")
     parser.add_argument("--kills", type=int, default=KILLS)

@@ -60,6 +60,13 @@ class LiveHome:
     """Releases that may be champion; the last one is."""
 
 
+def play_demo(folder: Path) -> Path:
+    """Return the home that `cxloop demo --desk fake` makes in ``folder``, in some minutes."""
+    command = [sys.executable, "-c", "from pipelines.cli import main; main()", "demo", "--desk", "fake"]
+    subprocess.run([*command, "--home", str(folder)], check=True)
+    return folder
+
+
 def copy_home(original: Path, folder: Path, *, texts: int) -> LiveHome:
     """Return a new home in ``folder`` with the releases of the home ``original``, whose artifacts it reads in place."""
     home = Home(folder / "home")
