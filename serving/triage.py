@@ -1,7 +1,7 @@
 """What a release says of conversations, live: answers, mood, whether a person should take over, and why."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -66,10 +66,20 @@ class Triage:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON holds it: what the gateway answers and its log keeps. No customer's word is in it."""
-        found = asdict(self)
-        for answer in found["answers"].values():
-            answer["alternatives"] = [{"label": label, "confidence": sure} for label, sure in answer["alternatives"]]
-        return found | {"reasons": [asdict(reason) for reason in self.reasons]}
+        answers = {
+            task: {
+                **vars(answer),
+                "alternatives": [{"label": name, "confidence": sure} for name, sure in answer.alternatives],
+            }
+            for task, answer in self.answers.items()
+        }
+        path = {**vars(self.sentiment), "turns": [{**vars(turn)} for turn in self.sentiment.turns]}
+        return {
+            **vars(self),
+            "answers": answers,
+            "sentiment": path,
+            "reasons": [{**vars(reason)} for reason in self.reasons],
+        }
 
 
 def triage(

@@ -1,8 +1,9 @@
 """Texts as tokens, in batches of like length: padding is work for nothing, and most messages are short."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
 
 Progress = Callable[[float, str], None]
 """Called with the share done, in [0, 1], and a short message."""
+
+
+_FEW: Final = 8
+"""So many batches a thread are few: with more, one that is left over hardly counts."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,8 @@ def tokenize(tokenizer: Any, texts: Sequence[str], *, max_tokens: int) -> Tokens
     """Tokenise ``texts`` once; what is longer than ``max_tokens`` loses its end."""
     if not texts:
         return Tokens((), tokenizer.pad_token_id or 0)
-    encoded = tokenizer(list(texts), truncation=True, max_length=max_tokens, padding=False)
+    only_ids = {"return_attention_mask": False, "return_token_type_ids": False}
+    encoded = tokenizer(list(texts), truncation=True, max_length=max_tokens, padding=False, **only_ids)
     return Tokens(encoded["input_ids"], tokenizer.pad_token_id or 0)
 
 
@@ -67,6 +73,22 @@ def plan_batches(lengths: np.ndarray, *, batch_tokens: int, rng: np.random.Gener
     if rng is not None:
         rng.shuffle(batches)
     return batches
+
+
+def plan_even_batches(lengths: np.ndarray, *, batch_tokens: int, threads: int) -> list[np.ndarray]:
+    """Return ``plan_batches`` in batches that keep ``threads`` threads equally busy, where they are few.
+
+    Three batches on two threads leave one of them idle for a quarter of the time, four smaller ones do not.
+    """
+    batches = plan_batches(lengths, batch_tokens=batch_tokens)
+    wanted = min(len(lengths), threads * math.ceil(len(batches) / threads))
+    if wanted == len(batches) or wanted > _FEW * threads:
+        return batches
+    low, high = min(int(lengths.max()), batch_tokens), batch_tokens
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if len(plan_batches(lengths, batch_tokens=middle)) <= wanted else (middle + 1, high)
+    return plan_batches(lengths, batch_tokens=low)
 
 
 def _cut(order: np.ndarray, lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:

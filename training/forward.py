@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
-from training.batches import plan_batches
+from training.batches import plan_even_batches
 from training.encoder import pool_layers
 from training.layers import TopLayers, count_shared, cut_layers, first_told
 
@@ -92,7 +92,7 @@ def read_features(
         on_rows: told after every batch how many texts it held.
     """
     found = [np.empty((len(tokens.ids), width), dtype=np.float32) for width in widths]
-    batches = plan_batches(tokens.lengths, batch_tokens=forward.batch_tokens)
+    batches = plan_even_batches(tokens.lengths, batch_tokens=forward.batch_tokens, threads=forward.threads)
 
     def run(rows: np.ndarray) -> int:
         for features, part in zip(found, forward(*tokens.collate(rows)), strict=True):

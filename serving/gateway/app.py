@@ -36,7 +36,14 @@ def make_app(site: Site) -> ASGIApp:
         for part in (watch, site.gateway, refreshing):
             await run_in_threadpool(part.close)
 
-    app = FastAPI(title="cxloop gateway", version="1", description=_ABOUT, lifespan=run, redoc_url=None)
+    app = FastAPI(
+        title="cxloop gateway",
+        version="1",
+        description=_ABOUT,
+        lifespan=run,
+        redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
     routes.add_triage(app, site)
     routes.add_handoff(app, site)
     routes.add_corrections(app, site)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from starlette.types import ASGIApp
+from threadpoolctl import threadpool_limits
 
 from labeling.home import Home
 from labeling.sources.redaction import RedactionRules
@@ -84,7 +85,8 @@ def run(app: ASGIApp, config: GatewayConfig) -> None:
     """Serve ``app`` until SIGINT or SIGTERM; requests under way are answered before this returns."""
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, _pass)  # uvicorn raises the signal again when it has ended
-    make_server(app, config).run()
+    with threadpool_limits(1, user_api="blas"):  # on products this small, threads cost more than they bring
+        make_server(app, config).run()
 
 
 def _pass(_number: int, _frame: FrameType | None) -> None:
