@@ -229,7 +229,8 @@ def summarise(kept: SeedResults, asked: argparse.Namespace) -> tuple[dict[str, F
         }
         for name, count in WORKERS.items()
     }
-    return figures, peers
+    by_minute = [[size for at, size in memory if 60 * start <= at < 60 * start + 60] for start in range(10)]
+    return figures, peers | {"memory by minute, MB": [statistics.mean(sizes) for sizes in by_minute if sizes]}
 
 
 def _exact(value: float, unit: str, goal: str) -> Figure:
