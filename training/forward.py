@@ -25,10 +25,12 @@ class Forward(Protocol):
     """One pass over texts for one or more models of one encoder; may be called from several threads at once.
 
     ``batch_tokens`` is how many tokens, padding included, to hand over at a time, ``threads`` from how many threads.
+    ``splits_evenly``: whether batches may be cut smaller to keep all threads busy; not where a batch shares its scales.
     """
 
     batch_tokens: int
     threads: int
+    splits_evenly: bool
 
     def __call__(self, ids: "torch.Tensor", mask: "torch.Tensor") -> Sequence[np.ndarray]:
         """Return of each model the feature of each text, (n, width) float32, each of length 1.
@@ -54,6 +56,7 @@ class TorchForward:
         self._lower = cut_layers(models[0], 0, shared) if shared else None
         self._upper = [TopLayers(model, count, first=shared) for model, count in zip(models, pooled, strict=True)]
         self.batch_tokens, self.threads = plan_passes(self._device)
+        self.splits_evenly = True
 
     def __call__(self, ids: "torch.Tensor", mask: "torch.Tensor") -> list[np.ndarray]:
         """Return the features by model, as ``Forward`` has it."""
@@ -92,7 +95,8 @@ def read_features(
         on_rows: told after every batch how many texts it held.
     """
     found = [np.empty((len(tokens.ids), width), dtype=np.float32) for width in widths]
-    batches = plan_even_batches(tokens.lengths, batch_tokens=forward.batch_tokens, threads=forward.threads)
+    threads = forward.threads if forward.splits_evenly else 1
+    batches = plan_even_batches(tokens.lengths, batch_tokens=forward.batch_tokens, threads=threads)
 
     def run(rows: np.ndarray) -> int:
         for features, part in zip(found, forward(*tokens.collate(rows)), strict=True):

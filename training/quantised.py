@@ -57,6 +57,7 @@ class QuantisedForward:
 
         self._encoders = encoders
         self.batch_tokens = CPU_BATCH_TOKENS
+        self.splits_evenly = False
         self.threads = torch.get_num_threads()
 
     def __call__(self, ids: "torch.Tensor", mask: "torch.Tensor") -> list[np.ndarray]:
