@@ -26,6 +26,7 @@ from training.registry.mlflow_registry import MlflowRegistry
 from training.registry.registry import PARITY_TAG, PASSED, RELEASE
 
 _START_SECONDS = 180.0
+_CXLOOP = [sys.executable, "-c", "from pipelines.cli import main; main()"]
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,7 @@ class LiveHome:
 
 def play_demo(folder: Path) -> Path:
     """Return the home that `cxloop demo --desk fake` makes in ``folder``, in some minutes."""
-    command = [sys.executable, "-c", "from pipelines.cli import main; main()", "demo", "--desk", "fake"]
-    subprocess.run([*command, "--home", str(folder)], check=True)
+    subprocess.run([*_CXLOOP, "demo", "--desk", "fake", "--home", str(folder)], check=True)
     return folder
 
 
@@ -93,8 +93,7 @@ def copy_home(original: Path, folder: Path, *, texts: int) -> LiveHome:
 def serve_gateway(live: LiveHome) -> Iterator[Served]:
     """Run ``cxloop serve`` over ``live``, until the block ends."""
     port = find_port(33_000)
-    command = [sys.executable, "-c", "from pipelines.cli import main; main()", "serve"]
-    command += ["--home", str(live.home.path), "--port", str(port)]
+    command = [*_CXLOOP, "serve", "--home", str(live.home.path), "--port", str(port)]
     headers = {"Authorization": f"Bearer {live.key}"}
     with _run(command, {}, f"http://127.0.0.1:{port}/ready") as process:
         yield Served(process, port, "/v1/triage", headers)

@@ -191,6 +191,8 @@ def _redact_folded(texts: pl.Series, rules: RedactionRules, finder: NameFinder |
 
 def _find_needed(texts: pl.Series, rules: RedactionRules) -> list[RedactionRule]:
     """Return the rules that any of ``texts`` has a candidate for: all are asked for at once, which few calls make."""
+    if not rules.rules:
+        return []
     any_has = pl.select(pl.lit(texts).str.contains(rule.gate).any().alias(str(n)) for n, rule in enumerate(rules.rules))
     return [rule for rule, is_needed in zip(rules.rules, any_has.row(0), strict=True) if is_needed]
 

@@ -34,6 +34,13 @@ def test_names_become_placeholders_where_they_are_switched_on():
     assert redact("Ada Lovelace asked Grace", RULES) == "Ada Lovelace asked Grace"
 
 
+def test_names_are_found_where_there_are_no_rules_beside_them():
+    assert (
+        redact("Ada wrote to a@b.cd", RedactionRules(schema_version=1, rules=(), names=True))
+        == "<NAME> wrote to a@b.cd"
+    )
+
+
 def test_an_address_with_a_name_in_it_stays_an_address():
     assert redact("write to Ada@example.org") == "write to <EMAIL>"
 
