@@ -103,7 +103,7 @@ def open_panel(
     taxonomy = loop.settings.taxonomy
     first = standing.champions[0] if standing.champions else None
     versions = {"champion": standing.champion, "reference": first if first != standing.champion else None}
-    today = Release(challenger.about, challenger.scorers, taxonomy, folders=challenger.folders)
+    today = Release(challenger.about, challenger.scorers, taxonomy, folder=challenger.folder)
     asked = tuple(dict.fromkeys((*tested, *others)))
     interviews = {"challenger": _interview(today, asked, timed, taxonomy)}
     for name in MODELS[1:]:

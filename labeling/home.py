@@ -36,6 +36,7 @@ class Home:
         self.training = self.path / "training"
         self.case_files = self.path / "case_files"
         self.gateway_log = self.path / "gateway"
+        self.standby = self.path / "standby"
 
     @classmethod
     def from_environment(cls) -> "Home":

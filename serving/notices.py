@@ -1,4 +1,4 @@
-"""Notices: what people outside are told of releases. The ledger is the outbox; nothing that is not on it is told.
+"""Notices: what people outside are told of releases and of the gateway. The ledger is the outbox: all told is on it.
 
 A notice carries versions, verdicts, digests and the names of those who decided. It never carries a customer's words,
 and no reviewer's note, which could quote some.
@@ -6,7 +6,7 @@ and no reviewer's note, which could quote some.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -16,8 +16,11 @@ from training.registry.ledger import Entry
 from training.registry.registry import PROMOTE, RELEASE
 from training.registry.standing import ALIAS_PUT_RIGHT, CHALLENGER_NAMED, DECISION, JUDGED
 
-NoticeKind = Literal["challenger_waits", "gate_failed", "champion_changed", "alias_tampered"]
-KINDS: Final[tuple[NoticeKind, ...]] = ("challenger_waits", "gate_failed", "champion_changed", "alias_tampered")
+NoticeKind = Literal["challenger_waits", "gate_failed", "champion_changed", "alias_tampered", "gateway_alarm"]
+KINDS: Final[tuple[NoticeKind, ...]] = get_args(NoticeKind)
+
+GATEWAY_ALARM: Final = "gateway_alarm"
+"""The entry that says that the gateway raised an alarm: ``alarm`` is its name, ``told`` what is wrong in words."""
 
 
 class _Told(Config):
@@ -161,10 +164,22 @@ def _describe_put_right(entry: Entry) -> Notice:
     )
 
 
+def _describe_gateway_alarm(entry: Entry) -> Notice:
+    name, told = entry.body["alarm"], entry.body["told"]
+    return Notice(
+        "gateway_alarm",
+        entry,
+        f"the gateway raises the alarm {name}",
+        f"{told}\n`/ready` of the gateway says whether it is over; docs/serving.md what is answered meanwhile.",
+        {"alarm": name, "told": told},
+    )
+
+
 _WORDS: Final[Mapping[str, Callable[[Entry], Notice | None]]] = {
     CHALLENGER_NAMED: _describe_challenger,
     JUDGED: _describe_judged,
     DECISION: _describe_decision,
     ALARM: _describe_alarm,
     ALIAS_PUT_RIGHT: _describe_put_right,
+    GATEWAY_ALARM: _describe_gateway_alarm,
 }

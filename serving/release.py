@@ -57,7 +57,6 @@ class Release:
     """A release, loaded.
 
     With a ``taxonomy`` it answers in the labels of today, whichever it was trained on; without, in its models' own.
-    ``folders`` are its models' by task.
     """
 
     def __init__(
@@ -66,11 +65,11 @@ class Release:
         scorers: Mapping[str, Scorer],
         taxonomy: Taxonomy | None = None,
         *,
-        folders: Mapping[str, Path],
+        folder: Path,
     ) -> None:
         self.about = about
         self.scorers = dict(scorers)
-        self.folders = dict(folders)
+        self.folder = folder
         self._reader = Reader(scorers, taxonomy)
         self.taxonomy = taxonomy
 
@@ -82,14 +81,19 @@ class Release:
             ModelError: it is not a whole release, or a file changed since it was built.
         """
         about = load_description(folder)
+        folders = {task: folder / _MODELS / task for task in about.models}
         for task, expected in about.models.items():
-            if digest_folder(folder / _MODELS / task) != expected:
+            if digest_folder(folders[task]) != expected:
                 raise ModelError(
                     f"release {about.release_id} needs the {task} model that it was built with, "
                     f"found other files in {folder}: restore the artifact folder, or roll back"
                 )
-        folders = {task: folder / _MODELS / task for task in about.models}
-        return cls(about, {task: Scorer.load(of) for task, of in folders.items()}, taxonomy, folders=folders)
+        return cls(about, {task: Scorer.load(of) for task, of in folders.items()}, taxonomy, folder=folder)
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """The folder of each of its models, by task."""
+        return {task: self.folder / _MODELS / task for task in self.about.models}
 
     @property
     def tasks(self) -> tuple[str, ...]:

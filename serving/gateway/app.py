@@ -29,11 +29,12 @@ def make_app(site: Site) -> ASGIApp:
     @asynccontextmanager
     async def run(_app: FastAPI) -> AsyncIterator[None]:
         watch = Repeating(site.releases.look, seconds=config.reload_seconds, name="watch")
+        alarming = Repeating(site.alarming.look, seconds=config.reload_seconds, name="alarms")
         refreshing = Repeating(site.packages.refresh_where_due, seconds=config.reload_seconds, name="context")
-        watch.start()
-        refreshing.start()
+        for part in (watch, alarming, refreshing):
+            part.start()
         yield
-        for part in (watch, site.gateway, refreshing):
+        for part in (watch, site.gateway, alarming, refreshing):
             await run_in_threadpool(part.close)
 
     app = FastAPI(

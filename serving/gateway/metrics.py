@@ -31,15 +31,9 @@ class _Histogram:
 
 
 class Metrics:
-    """Counters, histograms, gauges and alarms of one gateway.
+    """Counters, histograms, gauges and alarms of one gateway."""
 
-    Args:
-        on_alarm: called when an alarm begins, with its name and words, and when it ends, with "" for words; from
-            whichever thread noticed.
-    """
-
-    def __init__(self, on_alarm: Callable[[str, str], None] | None = None) -> None:
-        self._on_alarm = on_alarm
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._help: dict[str, tuple[str, str]] = {}
         self._counters: dict[str, dict[Labels, float]] = {}
@@ -88,8 +82,6 @@ class Metrics:
             _LOG.error("alarm %s: %s", name, words)
         else:
             _LOG.warning("alarm %s is over", name)
-        if self._on_alarm:
-            self._on_alarm(name, words)
 
     def render(self) -> str:
         """Return everything in Prometheus' text format."""

@@ -13,6 +13,7 @@ from typing import Final
 from labeling.errors import CxloopError, EncoderError, ModelError, RegistryError
 from labeling.taxonomy import Taxonomy
 from serving.gateway.deciding import Pair
+from serving.gateway.standby import Standby
 from serving.parity import ANSWERS_TAG, find_difference
 from serving.release import Champion, Release
 from training.registry.registry import PARITY_TAG, PASSED, RELEASE, ModelRegistry
@@ -41,24 +42,31 @@ class Releases:
     Args:
         registry: where aliases and releases are.
         taxonomy: today's, in whose labels releases answer.
+        standby: where the champion is copied to.
         follows_challenger: whether the challenger is loaded, too.
         alarm: told what is wrong, and what is no more.
     """
 
-    def __init__(self, registry: ModelRegistry, taxonomy: Taxonomy, *, follows_challenger: bool, alarm: Alarm) -> None:
+    def __init__(
+        self, registry: ModelRegistry, taxonomy: Taxonomy, standby: Standby, *, follows_challenger: bool, alarm: Alarm
+    ) -> None:
         self._registry = registry
         self._taxonomy = taxonomy
+        self._standby = standby
         self._follows_challenger = follows_challenger
         self._alarm = alarm
         self._previous: Champion | None = None
         self._refused: dict[str, str] = {}
+        self._is_begun = False
         self.live = Live()
 
     def look(self) -> None:
         """Ask the registry who is champion and challenger, and load who is new; what cannot be loaded changes nothing.
 
-        A version that was refused is not tried again for as long as an alias names it.
+        A version that was refused is not tried again for as long as an alias names it. Where the registry is down and
+        nothing is live yet, what stands by goes live.
         """
+        before = self.live.champion
         try:
             aliases = self._registry.aliases(RELEASE)
             self._refused = {named: why for named, why in self._refused.items() if named in aliases.values()}
@@ -66,10 +74,15 @@ class Releases:
             wanted = aliases.get("challenger") if self._follows_challenger else None
             challenger = self._follow(wanted, self.live.pair.challenger if self.live.pair else None)
             self._set(champion, challenger)
+            if champion and champion is not before:
+                self._standby.keep(champion)
             self._alarm(RELEASE_REFUSED, "; ".join(self._refused.values()))
             self._alarm(REGISTRY_DOWN, "")
         except RegistryError as error:
             self._alarm(REGISTRY_DOWN, str(error))
+            if before is None and not self._is_begun:
+                self._set(self._standby.load(self._taxonomy), None)
+        self._is_begun = True
         self._alarm(NO_RELEASE, "" if self.live.champion else "no release is live: everything is handed off")
 
     def _follow(self, version: str | None, standing: Champion | None) -> Champion | None:

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from labeling.home import Home
 from labeling.sources.redaction import RedactionRules
 from labeling.taxonomy import Taxonomy
+from serving.gateway.alarming import Alarming
 from serving.gateway.config import GatewayConfig
 from serving.gateway.gateway import Gateway
 from serving.gateway.handing_over import Packages
@@ -21,7 +22,9 @@ from serving.gateway.log import EventLog
 from serving.gateway.metrics import Metrics
 from serving.gateway.releases import Releases
 from serving.gateway.site import Site
+from serving.gateway.standby import Standby
 from serving.gateway.working import Worker
+from training.registry.ledger import Ledger
 from training.registry.registry import ModelRegistry
 
 if TYPE_CHECKING:
@@ -44,7 +47,8 @@ def open_site(
         ConfigError: api_keys.yaml is wrong.
     """
     metrics = Metrics()
-    releases = Releases(registry, taxonomy, follows_challenger=config.shadow_share > 0, alarm=metrics.alarm)
+    standby = Standby(home.standby, metrics.alarm)
+    releases = Releases(registry, taxonomy, standby, follows_challenger=config.shadow_share > 0, alarm=metrics.alarm)
     keys = KeyRing(home.configs)
     log = EventLog(home.gateway_log, segment_bytes=int(config.segment_megabytes * 2**20), now=now)
     chance = np.random.default_rng()  # whoever asks must not be able to foresee it
@@ -60,7 +64,7 @@ def open_site(
         seconds=60 * config.closed_cases_minutes,
         now=now,
     )
-    return Site(gateway, keys, releases, packages, taxonomy)
+    return Site(gateway, keys, releases, Alarming(Ledger(home.ledger_path), metrics, now=now), packages, taxonomy)
 
 
 def make_server(app: ASGIApp, config: GatewayConfig) -> "Server":

@@ -8,6 +8,7 @@ from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from labeling.taxonomy import Taxonomy
+from serving.gateway.alarming import Alarming
 from serving.gateway.batching import Overloaded
 from serving.gateway.bodies import Problem, TriageBody
 from serving.gateway.config import Role
@@ -43,6 +44,7 @@ class Site:
     gateway: Gateway
     keys: KeyRing
     releases: Releases
+    alarming: Alarming
     packages: Packages
     taxonomy: Taxonomy
     limits: RateLimits = field(init=False)

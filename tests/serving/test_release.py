@@ -115,7 +115,7 @@ def test_the_champion_gives_rows_for_the_predictions_table(release):
 def test_the_champion_steps_aside_by_the_threshold_of_each_group(release):
     policy = policy_of("topic", group_by="channel")
     policy = policy.model_copy(update={"groups": {"voice": promise(None), "chat": promise(1.0)}})
-    grouped = Release(release.about.model_copy(update={"handoff": policy}), release.scorers, folders=release.folders)
+    grouped = Release(release.about.model_copy(update={"handoff": policy}), release.scorers, folder=release.folder)
     ids, texts = pl.Series(["a", "b", "c"]), pl.Series(["refund it"] * 3)
     groups = pl.DataFrame({"channel": ["voice", "chat", None], "segment": [None] * 3, "language": [None] * 3})
     handed = Champion("7", grouped).predict(ids, texts, groups).filter(task="topic")["handoff"].to_list()

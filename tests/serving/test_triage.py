@@ -18,7 +18,7 @@ def moody(release) -> Release:
     """The release with a policy that follows ``mood``."""
     policy = policy_of("topic", confidence=0.6, sentiment=MOOD, band={"width": 0.9, "flip": 0.5})
     about = release.about.model_copy(update={"handoff": policy})
-    return Release(about, release.scorers, folders=release.folders)
+    return Release(about, release.scorers, folder=release.folder)
 
 
 def test_a_text_and_a_conversation_of_one_turn_are_decided_alike(release):

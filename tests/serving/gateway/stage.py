@@ -24,6 +24,7 @@ from serving.gateway.serving import open_site
 from serving.gateway.site import Site
 from serving.parity import ANSWERS_TAG, note_answers
 from serving.release import Release
+from training.registry.ledger import Ledger
 from training.registry.mlflow_registry import MlflowRegistry
 from training.registry.registry import PARITY_TAG, PASSED, RELEASE
 
@@ -53,6 +54,10 @@ class GatewayStage:
     home: Home
     registry: MlflowRegistry
     config: GatewayConfig = field(default_factory=lambda: GatewayConfig(reload_seconds=0.05, timeout_seconds=60))
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.home.ledger_path)
 
     @property
     def taxonomy(self) -> Taxonomy:

@@ -6,17 +6,19 @@ import time
 import pytest
 
 from serving.gateway.releases import Live, Releases
+from serving.gateway.standby import Standby
 from serving.parity import ANSWERS_TAG, find_difference, note_answers
 from serving.release import Release
 from tests.mlflow_fixture import locked
-from tests.serving.gateway.stage import post
+from tests.serving.gateway.stage import disk_full_at, post
 from training.registry.registry import FAILED, PARITY_TAG, RELEASE
 
 
 def follow(stage):
     """Return releases that were looked at once, and the alarms that are on."""
     alarms: dict[str, str] = {}
-    releases = Releases(stage.registry, stage.taxonomy, follows_challenger=False, alarm=alarms.__setitem__)
+    standby = Standby(stage.home.standby, alarms.__setitem__)
+    releases = Releases(stage.registry, stage.taxonomy, standby, follows_challenger=False, alarm=alarms.__setitem__)
     releases.look()
     return releases, alarms
 
@@ -121,6 +123,60 @@ def test_a_registry_that_is_down_at_the_start_and_later_is_told_and_comes_back(s
         releases.look()
         assert alarms["registry_down"]
     assert (releases.live.champion.version, alarms["no_release"]) == ("1", "")
+
+
+def test_a_start_while_the_registry_is_down_answers_with_what_was_live_last(stage, small_releases, impatient_mlflow):
+    first = stage.add_release(small_releases[0])
+    follow(stage)
+    second = stage.add_release(small_releases[1])
+    before, _ = follow(stage)
+    with locked(stage.registry, "EXCLUSIVE"):
+        releases, alarms = follow(stage)
+        copy = releases.live.champion
+        assert (copy.version, alarms["no_release"]) == (second, "")
+        assert alarms["registry_down"]
+    assert note_answers(copy.release) == note_answers(before.live.champion.release)
+    assert [path.name for path in sorted(stage.home.standby.iterdir())] == [second, "standby.json"]
+    releases.look()
+    assert releases.live.champion is copy
+    stage.registry.set_alias(RELEASE, "champion", first)
+    releases.look()
+    assert (releases.live.champion.version, alarms["registry_down"]) == (first, "")
+
+
+def test_a_copy_that_is_damaged_answers_nobody(stage, small_releases, impatient_mlflow):
+    version = stage.add_release(small_releases[0])
+    follow(stage)
+    (stage.home.standby / version / "models" / "topic" / "head.safetensors").write_bytes(b"damaged")
+    with locked(stage.registry, "EXCLUSIVE"):
+        releases, alarms = follow(stage)
+        assert releases.live == Live()
+    assert "needs the topic model that it was built with" in alarms["no_standby"]
+    for content in ("", "{}", '{"schema_version": 1, "version": "../1", "answers": "{}"}'):
+        (stage.home.standby / "standby.json").write_text(content)
+        with locked(stage.registry, "EXCLUSIVE"):
+            assert follow(stage)[0].live == Live()
+    releases, alarms = follow(stage)
+    assert (releases.live.champion.version, alarms["no_standby"]) == (version, "")
+
+
+def test_a_copy_that_cannot_be_made_or_was_interrupted_leaves_the_one_before(
+    stage, small_releases, impatient_mlflow, monkeypatch
+):
+    first = stage.add_release(small_releases[0])
+    follow(stage)
+    second = stage.add_release(small_releases[1])
+    with disk_full_at(1):
+        releases, alarms = follow(stage)
+    assert releases.live.champion.version == second
+    assert f"release {second} is live but could not be copied" in alarms["no_standby"]
+    with locked(stage.registry, "EXCLUSIVE"):
+        assert follow(stage)[0].live.champion.version == first
+    (stage.home.standby / f"{second}.new").mkdir()
+    (stage.home.standby / second).mkdir()
+    assert follow(stage)[1]["no_standby"] == ""
+    with locked(stage.registry, "EXCLUSIVE"):
+        assert follow(stage)[0].live.champion.version == second
 
 
 def test_the_challenger_answers_in_the_shadow_of_so_many_messages(stage, small_releases):
