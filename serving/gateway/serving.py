@@ -1,5 +1,6 @@
 """Put one home's gateway together, and serve it until it is stopped."""
 
+import os
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -86,7 +87,12 @@ def make_server(app: ASGIApp, config: GatewayConfig) -> "Server":
 
 
 def run(app: ASGIApp, config: GatewayConfig) -> None:
-    """Serve ``app`` until SIGINT or SIGTERM; requests under way are answered before this returns."""
+    """Serve ``app`` until SIGINT or SIGTERM; requests under way are answered before this returns.
+
+    oneDNN keeps the code of its newest 1,024 products by their shapes, 0.1 MB each. Few shapes come again, making one
+    anew costs nothing that could be measured, and with 32 of them memory stays where it is after a minute.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, _pass)  # uvicorn raises the signal again when it has ended
     with threadpool_limits(1, user_api="blas"):  # on products this small, threads cost more than they bring
