@@ -5,7 +5,8 @@ to 4 by some twenty people; the label is negative, neutral or positive by the me
 to 4. Each seed cuts each set: a fifth of its groups is the test part, a group being texts that are near copies (cosine
 of frozen features of at least 0.95) or sentences of one review. A model is trained on the rest (hard labels; a dev part
 of it, drawn by group, chooses epochs, penalty and VADER's cuts) and tested twice: at home on the test part, and away on
-all texts of the other set, less those near to one that it was trained on. Recipes were tried on cuts of seeds from 100.
+all texts of the other set, less those near to one that it was trained on. By the same rules a third model is trained on
+both sets in one and tested on a fifth of that. Recipes were tried on cuts of seeds from 100, of tweets alone.
 
 Peers on the same texts: a logistic regression on frozen features (the product's, penalty chosen on dev); VADER (Hutto
 and Gilbert, 2014) at its own cuts of 0.05; and VADER with both cuts chosen on all training texts. VADER's makers wrote
@@ -38,6 +39,8 @@ from training.recipe import LogisticRecipe, Recipe
 
 SEEDS: Final = 5
 SETS: Final = {"tweets": "tweets.csv", "snippets": "amazonReviewSnippets.csv"}
+BOTH: Final = "both"
+TESTS: Final = (*itertools.product(SETS, ("home", "away")), (BOTH, "home"))
 MOODS: Final = ("negative", "neutral", "positive")
 PEERS: Final = ("logistic_regression", "vader", "vader_tuned")
 _NEAR: Final = 0.95
@@ -63,20 +66,37 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--recipe", default="sentiment")
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument(
+        "--only", nargs="*", choices=(*SETS, BOTH), help="train on these alone; two may run side by side"
+    )
     asked = parser.parse_args()
     recipe = load_recipe(asked.recipe)
     kept = SeedResults("sentiment", {"near": _NEAR, "recipe": recipe.model_dump(mode="json")})
     seeds, moods = list(range(asked.seeds)), {}
-    for seed, home in itertools.product(seeds, SETS):
+    homes = asked.only or [*SETS, BOTH]
+    for seed, home in itertools.product(seeds, homes):
         if kept.find(seed, home) is None:
-            moods = moods or {name: load(asked.data, name) for name in SETS}
-            away = next(moods[name] for name in SETS if name != home)
+            moods = moods or load_all(asked.data)
+            away = next((moods[name] for name in SETS if name != home), None) if home != BOTH else None
             began = time.monotonic()
             kept.keep(seed, home, run_seed(moods[home], away, recipe=recipe, seed=seed))
             said = {place: summarise(found) for place, found in kept.find(seed, home).items()}
             print(f"seed {seed}, trained on {home}: {time.monotonic() - began:.0f} s", said, flush=True)
-    _write(asked.recipe, {(seed, home): kept.find(seed, home) for seed, home in itertools.product(seeds, SETS)}, seeds)
-    kept.drop()
+    found = {(seed, home): kept.find(seed, home) for seed, home in itertools.product(seeds, (*SETS, BOTH))}
+    if all(found.values()):
+        _write(asked.recipe, found, seeds)
+        kept.drop()
+
+
+def load_all(data: Path) -> dict[str, Mood]:
+    """Read each set, and both in one."""
+    moods = {name: load(data, name) for name in SETS}
+    one, other = moods.values()
+    features, targets, compound = (
+        np.concatenate([getattr(one, name), getattr(other, name)]) for name in ("features", "targets", "compound")
+    )
+    keys = [f"{name} {group}" for name, mood in moods.items() for group in mood.groups]
+    return {**moods, BOTH: Mood(one.texts + other.texts, targets, features, compound, _group(features, keys))}
 
 
 def load(data: Path, name: str) -> Mood:
@@ -93,7 +113,7 @@ def load(data: Path, name: str) -> Mood:
     return Mood(texts, targets, features, compound, _group(features, reviews))
 
 
-def run_seed(home: Mood, away: Mood, *, recipe: Recipe, seed: int) -> dict[str, Any]:
+def run_seed(home: Mood, away: Mood | None, *, recipe: Recipe, seed: int) -> dict[str, Any]:
     """Return, by place, the rows tested, their targets and what each arm said of them."""
     rng = np.random.default_rng(seed)
     groups = rng.permutation(home.groups.max() + 1)
@@ -104,7 +124,9 @@ def run_seed(home: Mood, away: Mood, *, recipe: Recipe, seed: int) -> dict[str, 
     dev = np.flatnonzero(np.isin(home.groups, dev_groups))
     train = np.setdiff1d(np.arange(len(home.texts)), np.concatenate([test, dev]))
     known = np.concatenate([train, dev])
-    new = np.flatnonzero((away.features @ home.features[known].T).max(axis=1) < _NEAR)
+    tests = {"home": (home, test)}
+    if away is not None:
+        tests["away"] = away, np.flatnonzero((away.features @ home.features[known].T).max(axis=1) < _NEAR)
     arms = {
         "ours": _train_ours(home, train, dev, recipe=recipe, seed=seed),
         "logistic_regression": _train_logistic(home, train, dev, recipe=load_recipe("default").head),
@@ -117,7 +139,7 @@ def run_seed(home: Mood, away: Mood, *, recipe: Recipe, seed: int) -> dict[str, 
             "targets": mood.targets[rows].tolist(),
             "said": {name: arm(mood, rows).tolist() for name, arm in arms.items()},
         }
-        for place, mood, rows in (("home", home, test), ("away", away, new))
+        for place, (mood, rows) in tests.items()
     }
 
 
@@ -209,7 +231,7 @@ def bootstrap_gain(rounds: Sequence[dict[str, Any]], peer: str, rng: np.random.G
 def _write(recipe: str, found: dict[tuple[int, str], dict[str, Any]], seeds: list[int]) -> None:
     figures: dict[str, Figure] = {}
     peers: dict[str, Any] = {peer: {} for peer in PEERS}
-    for home, place in itertools.product(SETS, ("home", "away")):
+    for home, place in TESTS:
         rounds = [found[seed, home][place] for seed in seeds]
         name = home if place == "home" else f"{home}_to_{next(other for other in SETS if other != home)}"
         scores = {arm: np.array([summarise(one)[arm] for one in rounds]) for arm in ("ours", *PEERS)}
