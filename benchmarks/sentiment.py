@@ -154,7 +154,8 @@ def _train_ours(home: Mood, train: np.ndarray, dev: np.ndarray, *, recipe: Recip
     model = finetune(load_encoder(recipe.encoder), *parts, names=MOODS, recipe=recipe, seed=seed)
 
     def answer(mood: Mood, rows: np.ndarray) -> np.ndarray:
-        features = embed_texts(model.adapted.encoder, [mood.texts[row] for row in rows])
+        texts = [mood.texts[row] for row in rows]
+        features = embed_texts(model.adapted.encoder, texts, pooled_layers=recipe.pooled_layers)
         return apply_head(features, model.head).argmax(axis=1)
 
     return answer
