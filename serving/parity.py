@@ -5,8 +5,11 @@ When a release is registered, what it says of a few texts of our own is noted on
 """
 
 import json
+from pathlib import Path
 from typing import Final
 
+from labeling.errors import CxloopError, EncoderError, ModelError
+from labeling.taxonomy import Taxonomy
 from serving.release import Release
 
 ANSWERS_TAG: Final = "cxloop.answers"
@@ -32,6 +35,28 @@ TOLERANCE: Final = 0.02
 """How far a confidence may lie from what was noted: int8 and bf16 sums differ by a hundredth between processors."""
 
 _DIGITS: Final = 6
+
+
+def load_alike(folder: Path, taxonomy: Taxonomy, noted: str | None) -> Release | str:
+    """Return the release in ``folder``, or in words why it may not answer.
+
+    Args:
+        folder: where it lies.
+        taxonomy: today's, in whose labels it answers.
+        noted: what it must still say (``note_answers``); None where nothing was noted.
+
+    Raises:
+        CxloopError: something else than the release is at fault.
+    """
+    try:
+        release = Release.load(folder, taxonomy)
+        return (find_difference(release, noted) if noted else "") or release
+    except (ModelError, EncoderError) as error:
+        return str(error)
+    except CxloopError:
+        raise
+    except Exception as error:  # its message could hold anything
+        return f"it cannot be loaded or asked ({type(error).__name__})"
 
 
 def note_answers(release: Release) -> str:

@@ -7,15 +7,14 @@ release that was live before stays loaded, so that a rollback takes no longer th
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from labeling.errors import CxloopError, EncoderError, ModelError, RegistryError
+from labeling.errors import RegistryError
 from labeling.taxonomy import Taxonomy
 from serving.gateway.deciding import Pair
 from serving.gateway.standby import Standby
-from serving.parity import ANSWERS_TAG, find_difference
-from serving.release import Champion, Release
+from serving.parity import ANSWERS_TAG, load_alike
+from serving.release import Champion
 from training.registry.registry import PARITY_TAG, PASSED, RELEASE, ModelRegistry
 
 _LOG: Final = logging.getLogger(__name__)
@@ -63,8 +62,8 @@ class Releases:
     def look(self) -> None:
         """Ask the registry who is champion and challenger, and load who is new; what cannot be loaded changes nothing.
 
-        A version that was refused is not tried again for as long as an alias names it. Where the registry is down and
-        nothing is live yet, what stands by goes live.
+        A version that was refused is not tried again for as long as an alias names it. Where the registry is down at
+        the first look, what stands by goes live.
         """
         before = self.live.champion
         try:
@@ -80,7 +79,7 @@ class Releases:
             self._alarm(REGISTRY_DOWN, "")
         except RegistryError as error:
             self._alarm(REGISTRY_DOWN, str(error))
-            if before is None and not self._is_begun:
+            if not self._is_begun:
                 self._set(self._standby.load(self._taxonomy), None)
         self._is_begun = True
         self._alarm(NO_RELEASE, "" if self.live.champion else "no release is live: everything is handed off")
@@ -120,15 +119,6 @@ class Releases:
         about = self._registry.version(RELEASE, version)
         if about.tags.get(PARITY_TAG) != PASSED:
             return f"release {version} is refused: it did not answer alike when it was registered"
-        folder: Path = self._registry.download(RELEASE, version)
-        try:
-            release = Release.load(folder, self._taxonomy)
-            noted = about.tags.get(ANSWERS_TAG)
-            difference = find_difference(release, noted) if noted else ""
-        except (ModelError, EncoderError) as error:
-            return f"release {version} is refused: {error}"
-        except CxloopError:
-            raise
-        except Exception as error:
-            return f"release {version} is refused: it cannot be loaded or asked ({type(error).__name__})"
-        return f"release {version} is refused: {difference}" if difference else Champion(version, release)
+        folder = self._registry.download(RELEASE, version)
+        found = load_alike(folder, self._taxonomy, about.tags.get(ANSWERS_TAG))
+        return f"release {version} is refused: {found}" if isinstance(found, str) else Champion(version, found)

@@ -1,19 +1,17 @@
 """The release that went live last, copied into the home: what answers after a start while the registry is down."""
 
-import json
 import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from labeling.config import Config
-from labeling.errors import EncoderError, ModelError
 from labeling.taxonomy import Taxonomy
-from serving.parity import find_difference, note_answers
-from serving.release import Champion, Release
+from serving.parity import load_alike, note_answers
+from serving.release import Champion
 
 NO_STANDBY: Final = "no_standby"
 _LOG: Final = logging.getLogger(__name__)
@@ -60,21 +58,17 @@ class Standby:
         about = self._describe()
         if about is None:
             return None
-        try:
-            release = Release.load(self._folder / about.version, taxonomy)
-            difference = find_difference(release, about.answers)
-        except (ModelError, EncoderError) as error:
-            difference = str(error)
-        if difference:
-            self._alarm(NO_STANDBY, f"the copy of release {about.version} is refused: {difference}")
+        found = load_alike(self._folder / about.version, taxonomy, about.answers)
+        if isinstance(found, str):
+            self._alarm(NO_STANDBY, f"the copy of release {about.version} is refused: {found}")
             return None
         _LOG.warning("release %s is live from the copy in the home: the registry is down", about.version)
-        return Champion(about.version, release)
+        return Champion(about.version, found)
 
     def _describe(self) -> _Description | None:
         try:
-            return _Description.model_validate(json.loads((self._folder / _DESCRIPTION).read_text(encoding="utf-8")))
-        except (OSError, ValueError, ValidationError):
+            return _Description.model_validate_json((self._folder / _DESCRIPTION).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             return None
 
 

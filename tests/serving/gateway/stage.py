@@ -3,6 +3,7 @@
 import json
 import resource
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -143,3 +144,10 @@ def post(client: TestClient, path: str, body: Any, **headers: str) -> Any:
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
     usual = {"Content-Type": "application/json", **(bearer(name) if name else {})}
     return client.post(path, content=sent, headers={**usual, **headers})
+
+
+def wait_for(condition, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)

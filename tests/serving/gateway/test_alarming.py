@@ -8,7 +8,7 @@ from labeling.errors import LedgerError
 from serving.gateway.alarming import Alarming
 from serving.gateway.metrics import Metrics
 from serving.notices import GATEWAY_ALARM, read_notices
-from tests.serving.gateway.test_releases import wait_for
+from tests.serving.gateway.stage import wait_for
 from training.registry.ledger import Ledger
 
 
@@ -57,7 +57,6 @@ def test_an_alarm_that_comes_back_is_told_once_an_hour_whoever_told_it(played):
 
 def test_a_ledger_that_cannot_be_written_is_tried_again(played):
     played.look("down")
-    played.ledger.path.unlink(missing_ok=True)
     played.ledger.path.mkdir()
     with pytest.raises(LedgerError):
         played.alarming.look()

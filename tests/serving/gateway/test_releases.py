@@ -1,7 +1,6 @@
 """Who answers: the champion is followed while requests run, and nothing unproven goes live."""
 
 import threading
-import time
 
 import pytest
 
@@ -10,7 +9,7 @@ from serving.gateway.standby import Standby
 from serving.parity import ANSWERS_TAG, find_difference, note_answers
 from serving.release import Release
 from tests.mlflow_fixture import locked
-from tests.serving.gateway.stage import disk_full_at, post
+from tests.serving.gateway.stage import disk_full_at, post, wait_for
 from training.registry.registry import FAILED, PARITY_TAG, RELEASE
 
 
@@ -21,13 +20,6 @@ def follow(stage):
     releases = Releases(stage.registry, stage.taxonomy, standby, follows_challenger=False, alarm=alarms.__setitem__)
     releases.look()
     return releases, alarms
-
-
-def wait_for(condition, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def test_a_release_that_answers_otherwise_than_noted_is_told(small_releases):
