@@ -8,7 +8,7 @@ import labeling
 import serving
 import training
 from serving.release import Release
-from training.model_folder import QUANTISED
+from training.model_folder import DESCRIPTION, load_description
 from training.registry.registry import ModelPackage
 from training.scoring import Scorer
 
@@ -59,12 +59,14 @@ def answer_task(scorer: Scorer, texts: Sequence[str]) -> "pd.DataFrame":
 
 
 def _package(folder: Path, code: str, probe: Sequence[str], answers: "pd.DataFrame") -> ModelPackage:
-    in_int8 = any(folder.rglob(f"{QUANTISED}/*.onnx"))
+    models = [load_description(path.parent) for path in folder.rglob(DESCRIPTION)]
+    needed = {"onnxruntime": [one for one in models if one.precision == "int8"]}
+    needed |= {"vadersentiment": [one for one in models if one.lexicon]}
     return ModelPackage(
         folder=folder,
         code=Path(serving.__path__[0]) / code,
         code_paths=tuple(Path(package.__path__[0]) for package in (labeling, training, serving)),
-        requirements=(*REQUIREMENTS, "onnxruntime") if in_int8 else REQUIREMENTS,
+        requirements=(*REQUIREMENTS, *(name for name, users in needed.items() if users)),
         example=EXAMPLE,
         probe=tuple(probe),
         answers=answers,

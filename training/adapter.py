@@ -12,6 +12,7 @@ from training.batches import Tokens, plan_batches, tokenize
 from training.encoder import Encoder, pool_layers
 from training.forward import TorchForward, plan_passes, read_features, side_by_side
 from training.layers import TopLayers, can_cut, cut_layers, first_told
+from training.lexicon import NUMBERS, Lexicon, add_lexicon
 from training.recipe import LoraRecipe
 from training.team import Team
 
@@ -31,8 +32,11 @@ class AdaptedEncoder:
     encoders that are ``embeddings`` followed by ``encoder.layer`` (BERT, RoBERTa, XLM-R, MPNet); of any other, and
     where every layer is adapted, nothing is kept and each step runs the whole encoder.
 
+    With a ``lexicon`` its numbers of a text stand beside what the encoder says: they are the end of a feature, and no
+    part of what steps are taken on, or the encoder would learn what is left to say beside them.
+
     Where ``takes_steps`` is false the adapter stays as it is and changes nothing, so that the whole encoder lies below
-    it: kept, in float16 likewise, is each text's feature.
+    it: kept, in float16 likewise, is what it says of each text.
 
     The encoder's model is changed in place: give it one of its own. With ``in_bf16`` it runs in bf16, more than twice
     as fast where the processor multiplies that natively; a head fitted on such features is worth the same to answers
@@ -52,6 +56,7 @@ class AdaptedEncoder:
         pooled_layers: int = 1,
         in_bf16: bool = False,
         takes_steps: bool = True,
+        lexicon: Lexicon | None = None,
         cache: ActivationCache | None = None,
         team: Team | None = None,
     ) -> None:
@@ -60,6 +65,7 @@ class AdaptedEncoder:
         self._cache, self._team = cache, team or Team(encoder.model.device.type)
         self.adapter = _add_lora(encoder, lora, seed)
         self.pooled_layers, self.in_bf16 = pooled_layers, in_bf16
+        self.lexicon: Lexicon | None = lexicon
         depth = encoder.model.config.num_hidden_layers
         if pooled_layers > depth:
             raise TrainingError(
@@ -74,6 +80,7 @@ class AdaptedEncoder:
         self._below: torch.Tensor | None = None
         self._starts = np.zeros(0, dtype=np.int64)
         self._still: np.ndarray | None = None
+        self._beside = np.zeros((0, NUMBERS[lexicon]), dtype=np.float32)
         self._takes_steps = takes_steps
         self._fresh = self.state()
 
@@ -85,6 +92,11 @@ class AdaptedEncoder:
     @property
     def width(self) -> int:
         """How many numbers a feature has."""
+        return self.told_width + NUMBERS[self.lexicon]
+
+    @property
+    def told_width(self) -> int:
+        """How many of them, the first ones, the encoder says."""
         return self.pooled_layers * self.encoder.dimension
 
     @property
@@ -98,14 +110,15 @@ class AdaptedEncoder:
         Replaces what was taken in before. ``on_texts`` is told after every batch how many texts it held.
         """
         if not self._takes_steps:
-            self._still = self._read(texts, on_texts)
+            self._still = add_lexicon(self._read(texts, on_texts), texts, self.lexicon)
             return
+        self._beside = add_lexicon(np.zeros((len(texts), 0), dtype=np.float32), texts, self.lexicon)
         self._tokens = tokenize(self.encoder.tokenizer, texts, max_tokens=self.encoder.spec.max_tokens)
         if self._lower is not None:
             self._take_in_below(texts, on_texts)
 
     def _read(self, texts: Sequence[str], on_texts: Callable[[int], None]) -> np.ndarray:
-        """Return the features of ``texts``, (n, width) float32, running the encoder over those that no cache holds."""
+        """Return what the encoder says of ``texts``, (n, told_width) float32, running it where no cache holds that."""
         import torch
 
         depth = self._model.config.num_hidden_layers
@@ -115,7 +128,7 @@ class AdaptedEncoder:
         missing = {name: text for name, text in zip(names, texts, strict=True) if name not in known}
         tokens = tokenize(self.encoder.tokenizer, list(missing.values()), max_tokens=self.encoder.spec.max_tokens)
         forward = TorchForward([self._model], pooled=[self.pooled_layers], in_bf16=self.in_bf16)
-        [found] = read_features(forward, tokens, [self.width], on_texts)
+        [found] = read_features(forward, tokens, [self.told_width], on_texts)
         rounded = torch.from_numpy(found).to(torch.float16)
         fresh = {name: rounded[row : row + 1] for row, name in enumerate(missing)}
         if self._cache and self._team.is_first:
@@ -170,7 +183,7 @@ class AdaptedEncoder:
         return torch.autocast(self._model.device.type, torch.bfloat16, enabled=self.in_bf16)
 
     def encode(self, rows: np.ndarray) -> "torch.Tensor":
-        """Return the features of ``rows`` as the adapter makes them now, (len(rows), width) float32, of length 1."""
+        """Return what the encoder says of ``rows`` as it is now, (len(rows), told_width) float32, each of length 1."""
         ids, mask = self._collate(rows)
         taken = {"input_ids": ids} if self._lower is None else {"inputs_embeds": self._stack(rows, mask)}
         return pool_layers(self._upper(mask, **taken), mask)
@@ -182,7 +195,7 @@ class AdaptedEncoder:
         if self._still is not None:
             return self._still if rows is None else self._still[rows]
         wanted = np.arange(len(self._tokens.ids)) if rows is None else rows
-        features = torch.zeros((len(wanted), self.width), device=self._model.device)
+        features = torch.zeros((len(wanted), self.told_width), device=self._model.device)
 
         def run(batch: np.ndarray) -> int:
             with torch.inference_mode(), self.autocast():
@@ -190,7 +203,7 @@ class AdaptedEncoder:
             return len(batch)
 
         deque(self._run(run, self._team.share(self._batches(wanted))), maxlen=0)
-        return self._team.add_up(features).cpu().numpy()
+        return np.hstack([self._team.add_up(features).cpu().numpy(), self._beside[wanted]])
 
     def _batches(self, rows: np.ndarray) -> list[np.ndarray]:
         batch_tokens, _ = plan_passes(self._model.device)

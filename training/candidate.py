@@ -17,6 +17,7 @@ from training.encoder import Encoder, load_encoder
 from training.features import embed_texts
 from training.finetune import WARM, Epoch, Examples, Finetuned, Surroundings, WarmStart, finetune, plan_texts
 from training.heads import apply_head
+from training.lexicon import add_lexicon
 from training.lowering import add_first_reader, lower_precision
 from training.model_folder import ModelDescription, load_adapter, load_description, load_head, save_model
 from training.novelty import Novelty, fit_novelty
@@ -108,7 +109,7 @@ def train_candidate(
     new = int((~warm.is_known).sum()) if warm else None
     pace = plan_texts(recipe, train=len(train.texts), dev=len(dev.texts), new=new) / (time.monotonic() - began)
     learnt = np.array([names.index(label) for label in (*train.labels, *dev.labels)])
-    features = trained.adapted.features()  # of what finetune took in: train, then dev
+    features = trained.adapted.features()[:, : trained.adapted.told_width]  # of what finetune took in: train, then dev
     is_quadratic = isinstance(trained.head, QuadraticHead)
     novelty = fit_novelty(features, learnt, pooled_layers=recipe.pooled_layers, is_quadratic=is_quadratic)
     before = load_description(champion.folder).temperature if warm and champion else None
@@ -151,6 +152,7 @@ def _describe(
         encoder=recipe.encoder,
         encoder_digest=encoder.digest,
         pooled_layers=recipe.pooled_layers,
+        lexicon=recipe.lexicon,
     )
 
 
@@ -165,6 +167,7 @@ def would_start_warm(champion: Champion, training_set: TrainingSet, recipe: Reci
         and about.recipe.get("lora") == recipe.lora.model_dump(mode="json")
         and about.recipe.get("head", {}).get("kind", "logistic") == recipe.head.kind
         and about.pooled_layers == recipe.pooled_layers
+        and about.lexicon == recipe.lexicon
         and _took_steps(about.recipe) == recipe.takes_steps
         and set(about.labels) == set(training_set.label_names)
     )
@@ -190,7 +193,7 @@ def _warm_start(champion: Champion, training_set: TrainingSet, encoder: Encoder,
         return None
     order = [about.labels.index(name) for name in training_set.label_names]
     head = load_head(champion.folder, about, encoder.dimension)
-    along = None if isinstance(head, QuadraticHead) else (head[0][order], head[1][order])
+    along = None if isinstance(head, QuadraticHead) or about.lexicon else (head[0][order], head[1][order])
     return WarmStart(load_adapter(champion.folder), along, _are_known(champion, training_set))
 
 
@@ -221,8 +224,9 @@ def _find_temperature(
 
 def _logits(trained: Finetuned, texts: Sequence[str]) -> np.ndarray:
     """Return what the model says of ``texts``, computed as a saved one does: from the bottom, nothing rounded."""
-    pooled = trained.adapted.pooled_layers
-    return apply_head(embed_texts(trained.adapted.encoder, texts, pooled_layers=pooled), trained.head)
+    adapted = trained.adapted
+    told = embed_texts(adapted.encoder, texts, pooled_layers=adapted.pooled_layers)
+    return apply_head(add_lexicon(told, texts, adapted.lexicon), trained.head)
 
 
 def _save(

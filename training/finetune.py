@@ -55,8 +55,8 @@ class Examples:
 class WarmStart:
     """An earlier model of the same labels to start from.
 
-    ``adapter`` holds its weights under PEFT's names, ``head`` its rows in the order of the labels; None where it is a
-    quadratic one, which is fitted anew.
+    ``adapter`` holds its weights under PEFT's names, ``head`` its rows in the order of the labels; None where it is
+    fitted anew: a quadratic one, or one with a lexicon's numbers.
     ``is_known`` (train + dev,) says which texts, with the label that they have now, it was trained on.
     """
 
@@ -84,7 +84,7 @@ class Finetuned:
     """A trained model in memory.
 
     ``inverse_penalty`` is the logistic regression's, as chosen on rows held out; NaN after a warm start, whose head is
-    trained along, and of a quadratic head.
+    trained along where nothing is fitted, and of a quadratic head.
     ``chosen_epoch`` 0 is the start as it was. ``dev_logits`` (dev, labels) come from a model that has not seen dev,
     also where the final one was refitted on it; None where dev was too small to be kept apart. ``trained_rows`` is how
     many texts the steps of one epoch were taken on.
@@ -138,8 +138,10 @@ def finetune(
     A warm start begins with an earlier model's adapter and head, and each of ``recipe.warm.epochs`` epochs goes through
     the texts that it does not know and, drawn anew, ``recipe.warm.replay`` times as many that it does: what is new
     alone would be learnt at the price of the old (experience replay, Rolnick et al., 2019). A logistic head is trained
-    along, a quadratic one fitted on all texts at the end, and dev, most of which that model may have learnt, chooses
-    nothing: it is trained on if ``recipe.refit``.
+    along; a quadratic one, or one with a lexicon's numbers, is fitted on all texts at the end. Dev, most of which that
+    model may have learnt, chooses nothing: it is trained on if ``recipe.refit``.
+
+    With ``recipe.lexicon`` heads are fitted on its numbers too; steps are taken without them.
 
     Chance comes from ``seed`` alone: one machine gives one result, also where the run was killed and taken up again.
 
@@ -165,6 +167,7 @@ def finetune(
         pooled_layers=recipe.pooled_layers,
         in_bf16=uses_bf16(recipe.precision, encoder.model.device.type),
         takes_steps=recipe.takes_steps,
+        lexicon=recipe.lexicon,
         cache=around.cache,
         team=around.team,
     )
@@ -277,9 +280,7 @@ class _Loop:
         """Train for a fixed number of epochs: dev is too small to choose."""
         recipe = self._recipe
         rows = self._everything if recipe.refit else self._train_rows
-        if isinstance(recipe.head, LogisticRecipe):
-            rng = np.random.default_rng(self._seed)
-            self._choose_penalty(rows, cut_folds(self._targets[rows], folds=recipe.head.folds, rng=rng), recipe.head)
+        self._choose_penalty_in_folds(rows)
         best = self._run(self._cold(FIXED, rows, schedule=recipe.fixed_epochs, epochs=recipe.fixed_epochs))
         return self._finish(best, best.choice, len(rows))
 
@@ -304,6 +305,8 @@ class _Loop:
         """Train on what ``warm`` does not know and a part of what it does, from its weights on."""
         about = self._recipe.warm
         rows = self._everything if self._recipe.refit else self._train_rows
+        if warm.head is None:
+            self._choose_penalty_in_folds(rows)
         known, new = rows[warm.is_known[rows]], rows[~warm.is_known[rows]]
         rng = np.random.default_rng(self._seed)
         count = min(len(known), math.ceil(about.replay * len(new)))
@@ -322,6 +325,12 @@ class _Loop:
 
     def _cold(self, name: str, rows: np.ndarray, *, schedule: int, epochs: int) -> _Phase:
         return _Phase(name, [rows] * schedule, epochs, self._recipe.learning_rate, fitted=rows)
+
+    def _choose_penalty_in_folds(self, rows: np.ndarray) -> None:
+        recipe = self._recipe.head
+        if isinstance(recipe, LogisticRecipe):
+            rng = np.random.default_rng(self._seed)
+            self._choose_penalty(rows, cut_folds(self._targets[rows], folds=recipe.folds, rng=rng), recipe)
 
     def _choose_penalty(self, rows: np.ndarray, held_out: Sequence[np.ndarray], recipe: LogisticRecipe) -> None:
         """Set the penalty of every head from the frozen features of ``rows``; ``held_out`` counts within them."""
@@ -368,7 +377,8 @@ class _Loop:
         curves = best.choice.curves if best else ()
         is_last = course.epoch == phase.epochs
         epoch, head, logits = Epoch(course.epoch, loss, math.nan, math.nan), course.head, None
-        is_start = course.epoch == 0 and isinstance(self._recipe.head, LogisticRecipe)  # the head is the one wanted
+        is_wanted = isinstance(self._recipe.head, LogisticRecipe) and not self._recipe.lexicon  # what steps start from
+        is_start = course.epoch == 0 and is_wanted
         if phase.fitted is not None and (phase.is_measured or is_last) and not is_start:
             head = self._fit(phase, course.epoch)
         if phase.is_measured:
@@ -392,8 +402,9 @@ class _Loop:
         return fit_head(*data, inverse_penalty=self._inverse_penalty, max_iterations=recipe.max_iterations)
 
     def _fit_line(self, phase: _Phase) -> LinearHead:
-        """Fit the head that steps start from."""
-        recipe, data = self._recipe.head, self._fitted(phase, 0)
+        """Fit the head that steps start from, on what the encoder says."""
+        recipe, (features, *known) = self._recipe.head, self._fitted(phase, 0)
+        data = features[:, : self._adapted.told_width], *known
         if isinstance(recipe, QuadraticRecipe):
             return fit_line(*data, penalty=recipe.penalty)
         return fit_head(*data, inverse_penalty=self._inverse_penalty, max_iterations=recipe.max_iterations)

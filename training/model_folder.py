@@ -28,6 +28,7 @@ from labeling.tables import TRAINING_SETS
 from training.encoder import Encoder, EncoderSpec
 from training.first_reader import FirstReader
 from training.heads import Head, head_arrays, head_of, head_shape
+from training.lexicon import NUMBERS, Lexicon
 from training.novelty import Novelty
 from training.recipe import Precision
 
@@ -53,7 +54,8 @@ _MANIFEST_COLUMNS: Final = ("interaction_id", "label", "weight", "text_digest", 
 class ModelDescription(Config):
     """What a saved model is and where it comes from.
 
-    ``labels`` are in the order of the head's rows. The last ``pooled_layers`` make its features. Logits are divided by
+    ``labels`` are in the order of the head's rows. The last ``pooled_layers`` make its features, the numbers of
+    ``lexicon`` stand beside them. Logits are divided by
     ``temperature`` (> 0) before the softmax. ``encoder_digest`` is ``Encoder.digest`` of the encoder that the adapter
     was trained on. ``precision`` is what the model answers in, and what its temperature was fitted in. ``files`` are
     the SHA-256 of the parts that not every model has, by their path in the folder; older folders name none.
@@ -68,6 +70,7 @@ class ModelDescription(Config):
     encoder: EncoderSpec
     encoder_digest: str
     pooled_layers: int = Field(default=1, ge=1)
+    lexicon: Lexicon | None = None
     precision: Precision = "fp32"
     files: dict[str, str] = Field(default_factory=dict)
 
@@ -197,7 +200,7 @@ def load_description(folder: Path) -> ModelDescription:
 
 
 def load_head(folder: Path, model: ModelDescription, dimension: int) -> Head:
-    """Return the model's head, over features of ``model.pooled_layers * dimension`` numbers.
+    """Return the model's head, over features of ``model.pooled_layers * dimension`` numbers and the lexicon's.
 
     Raises:
         ModelError: the head is missing, damaged or does not fit its labels.
@@ -209,7 +212,7 @@ def load_head(folder: Path, model: ModelDescription, dimension: int) -> Head:
         head = head_of(load_file(folder / HEAD))
     except (OSError, SafetensorError, KeyError) as error:
         raise ModelError(f"{HEAD} in {folder} is missing or damaged ({type(error).__name__}): train again") from error
-    needed = (len(model.labels), model.pooled_layers * dimension)
+    needed = (len(model.labels), model.pooled_layers * dimension + NUMBERS[model.lexicon])
     if (found := head_shape(head)) != needed:
         raise ModelError(
             f"{HEAD} in {folder} needs {needed[0]} labels by {needed[1]} features, found {found}: train again"

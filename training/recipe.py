@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from labeling.config import Config
 from training.encoder import EncoderSpec
+from training.lexicon import Lexicon
 
 Precision = Literal["fp32", "bf16", "int8"]
 
@@ -78,7 +79,8 @@ class Recipe(Config):
     scores in: bf16 and int8 are faster and have to give the same answers (training.lowering); int8 needs the extra
     ``onnx``; "auto" is bf16 where the processor multiplies it natively and held-out cases show that the answers stay,
     else fp32. ``first_reader``: let a linear model of words answer where it is sure (training.first_reader), which is
-    as fast again or more, and tells no novelty of what it answers.
+    as fast again or more, and tells no novelty of what it answers. ``lexicon``: what "vader" says of a
+    text's mood stands beside the encoder's feature (training.lexicon): English, for sentiment.
     """
 
     schema_version: int = Field(ge=2, le=2)
@@ -104,6 +106,7 @@ class Recipe(Config):
     seed: int = Field(ge=0, lt=2**32)
     answers_in: Literal["auto", Precision] = "fp32"
     first_reader: bool = False
+    lexicon: Lexicon | None = None
 
     @model_validator(mode="after")
     def _learns_what_is_new(self) -> Self:

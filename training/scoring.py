@@ -14,6 +14,7 @@ from training.encoder import load_encoder
 from training.first_reader import FirstReader
 from training.forward import Forward, TorchForward, read_features, to_bf16
 from training.heads import Head, apply_head, head_shape
+from training.lexicon import NUMBERS, Lexicon, add_lexicon
 from training.model_folder import (
     TOKENIZER,
     ModelDescription,
@@ -135,6 +136,11 @@ class Scorer:
         return cls(to_bf16(merged) if _reads_in_bf16(about, merged) else merged, tokenizer, head, about, **parts)
 
     @property
+    def told_width(self) -> int:
+        """How many numbers of a feature, the first ones, the encoder says."""
+        return head_shape(self.head)[1] - NUMBERS[self.about.lexicon]
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """What this model can say, in the order of the columns of its probabilities."""
         return self.about.labels
@@ -152,14 +158,14 @@ class Scorer:
         return self.read(texts)[1]
 
     def read(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return features (n, dimension), each of length 1, and logits (n, labels) of ``texts``, both float32."""
+        """Return what the encoder says (n, dimension), each of length 1, and logits (n, labels), both float32."""
         features = _Together([self]).read(texts, lambda _: None)[0]
-        return features, apply_head(features, self.head)
+        return features[:, : self.told_width], apply_head(features, self.head)
 
     def weigh(self, features: np.ndarray) -> Scores:
-        """Return the scores of texts of which ``features`` were read, (n, dimension)."""
+        """Return the scores of texts by their features, (n, dimension and the lexicon's numbers)."""
         logits = apply_head(features, self.head)
-        novelty = self.novelty.measure(features, logits) if self.novelty else None
+        novelty = self.novelty.measure(features[:, : self.told_width], logits) if self.novelty else None
         return Scores(self.labels, softmax(logits, self.about.temperature), novelty)
 
 
@@ -228,13 +234,15 @@ class _Together:
 
     def __init__(self, scorers: Sequence[Scorer]) -> None:
         self._about, self._tokenizer = scorers[0].about, scorers[0].tokenizer
-        self._widths = [head_shape(scorer.head)[1] for scorer in scorers]
+        self._widths = [scorer.told_width for scorer in scorers]
+        self._lexicons: list[Lexicon | None] = [scorer.about.lexicon for scorer in scorers]
         self._forward = _join_encoders(scorers)
 
     def read(self, texts: Sequence[str], on_rows: Callable[[int], None]) -> list[np.ndarray]:
-        """Return of each scorer the features of ``texts``, (n, dimension); ``on_rows`` hears of each batch's rows."""
+        """Return of each scorer the features of ``texts``, (n, width); ``on_rows`` hears of each batch's rows."""
         tokens = tokenize(self._tokenizer, texts, max_tokens=self._about.encoder.max_tokens)
-        return read_features(self._forward, tokens, self._widths, on_rows)
+        told = read_features(self._forward, tokens, self._widths, on_rows)
+        return [add_lexicon(one, texts, lexicon) for one, lexicon in zip(told, self._lexicons, strict=True)]
 
 
 def _join_encoders(scorers: Sequence[Scorer]) -> Forward:

@@ -14,6 +14,7 @@ import serving
 from serving.package import package_release, package_task_model
 from serving.release import open_champion
 from tests.training.parts import TEXTS
+from training.model_folder import describe_model
 from training.registry.registry import PARITY_TAG, PASSED, RELEASE, RunRecord
 from training.scoring import Scorer
 
@@ -85,12 +86,14 @@ def test_it_answers_in_a_plain_process_elsewhere(champion, mlflow_registry, rele
     assert told["needless"] == []
 
 
-def test_a_model_that_answers_in_int8_asks_for_its_runtime(topic_model, tmp_path):
+@pytest.mark.parametrize(
+    ("said", "needed"), [({"precision": "int8"}, "onnxruntime"), ({"lexicon": "vader"}, "vadersentiment")]
+)
+def test_a_model_asks_for_what_it_answers_with(said, needed, topic_model, tmp_path):
     scorer, folder = Scorer.load(topic_model), shutil.copytree(topic_model, tmp_path / "model")
-    assert "onnxruntime" not in package_task_model(folder, scorer, probe=TEXTS).requirements
-    (folder / "int8").mkdir()
-    (folder / "int8" / "upper.onnx").touch()
-    assert "onnxruntime" in package_task_model(folder, scorer, probe=TEXTS).requirements
+    assert needed not in package_task_model(folder, scorer, probe=TEXTS).requirements
+    describe_model(folder, scorer.about.model_copy(update=said), files=list(scorer.about.files))
+    assert needed in package_task_model(folder, scorer, probe=TEXTS).requirements
 
 
 def test_the_model_of_one_task_answers_with_its_label(mlflow_registry, topic_model):

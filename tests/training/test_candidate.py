@@ -9,13 +9,14 @@ from labeling.config import load_config
 from labeling.errors import EncoderError, TrainingError
 from labeling.tables import LABELS
 from labeling.taxonomy import Label, Task
-from tests.training.parts import MESSAGES
+from tests.training.parts import MESSAGES, TEXTS
 from training.calibration import fit_temperature
 from training.candidate import PARITY_TOLERANCE, Champion, train_candidate, would_start_warm
-from training.model_folder import load_manifest
+from training.lexicon import add_lexicon
+from training.model_folder import load_description, load_manifest
 from training.quadratic import QuadraticHead
 from training.recipe import QuadraticRecipe, Recipe, uses_bf16
-from training.scoring import Scorer
+from training.scoring import JointScorer, Scorer
 from training.training_set import freeze_training_set
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -59,14 +60,53 @@ def test_the_recipe_for_intents_trains_a_quadratic_head_that_goes_on_warm(tmp_pa
         {"pooled_layers": 2},
         {"head": QuadraticRecipe(kind="quadratic", directions=8, penalty=0.1)},
         {"epochs": 0, "fixed_epochs": 0, "warm": SMOKE.warm.model_copy(update={"most_new": 1.0, "epochs": 0})},
+        {"lexicon": "vader"},
     ],
-    ids=["layers", "head", "steps"],
+    ids=["layers", "head", "steps", "lexicon"],
 )
-def test_another_kind_of_head_or_feature_starts_from_scratch(other, candidate):
+def test_another_kind_of_head_feature_or_lexicon_starts_from_scratch(other, candidate):
     champion = Champion(candidate.folder, frozenset())
     recipe = SMOKE.model_copy(update={"warm": SMOKE.warm.model_copy(update={"most_new": 1.0})})
     assert would_start_warm(champion, frozen(), recipe)
     assert not would_start_warm(champion, frozen(), recipe.model_copy(update=other))
+
+
+@pytest.fixture(scope="module")
+def with_lexicon(tmp_path_factory):
+    recipe = SMOKE.model_copy(update={"lexicon": "vader"})
+    folder = tmp_path_factory.mktemp("candidates") / "lexicon"
+    return train_candidate(frozen(), INTERACTIONS, calibrate=NOTHING, recipe=recipe, folder=folder)
+
+
+def test_a_lexicon_stands_beside_the_encoder_from_training_to_answers(with_lexicon, candidate):
+    assert with_lexicon.parity_gap < PARITY_TOLERANCE
+    scorer, plain = Scorer.load(with_lexicon.folder), Scorer.load(candidate.folder)
+    assert scorer.head[0].shape[1] == plain.head[0].shape[1] + 4
+    features, logits = scorer.read(TEXTS)
+    assert features.shape == (len(TEXTS), 384)
+    assert np.allclose(np.linalg.norm(features, axis=1), 1, atol=1e-5)
+    assert np.allclose(add_lexicon(features, TEXTS, "vader") @ scorer.head[0].T + scorer.head[1], logits, atol=1e-5)
+    joint = JointScorer({"with": scorer, "without": plain}).score(TEXTS)
+    for name, one in (("with", scorer), ("without", plain)):
+        alone = one.score(TEXTS)
+        assert np.allclose(joint[name].probabilities, alone.probabilities, atol=1e-5)
+        assert np.allclose(joint[name].novelty, alone.novelty, atol=1e-3)
+
+
+def test_a_retrain_goes_on_from_a_head_with_a_lexicon(with_lexicon, tmp_path):
+    about = load_description(with_lexicon.folder)
+    known = load_manifest(with_lexicon.folder, about).select("text_digest", "label").rows()
+    again = train_candidate(
+        frozen(),
+        INTERACTIONS,
+        calibrate=NOTHING,
+        recipe=SMOKE.model_copy(update={"lexicon": "vader"}),
+        folder=tmp_path / "again",
+        champion=Champion(with_lexicon.folder, frozenset(known[:-2])),
+    )
+    assert again.params["start"] == "warm"
+    gap = np.abs(Scorer.load(again.folder).head[0] - Scorer.load(with_lexicon.folder).head[0])
+    assert 0 < gap.max() < 1
 
 
 @pytest.fixture(scope="module")
