@@ -30,7 +30,7 @@ def fit_head(
     what they save.
 
     Args:
-        features: (n, d), each of length 1.
+        features: (n, d), each of length 1; a lexicon's numbers may stand beside it.
         targets: the label of each row as a number, (n,) int; each of 0..k-1 at least once, k >= 2.
         weights: of each row, in (0, 1].
         inverse_penalty: scikit-learn's C (> 0).

@@ -14,7 +14,7 @@ from training.checkpoint import Checkpoint
 from training.encoder import EncoderSpec, load_encoder
 from training.features import embed_texts
 from training.finetune import Examples, Surroundings, WarmStart, finetune, plan_texts
-from training.heads import apply_head, fit_head, head_arrays
+from training.heads import apply_head, fit_head, head_arrays, head_shape
 from training.quadratic import QuadraticHead
 from training.recipe import QuadraticRecipe, Recipe, uses_bf16
 
@@ -319,6 +319,16 @@ def test_a_killed_training_of_a_quadratic_head_goes_on_and_ends_alike(tmp_path, 
     resumed, whole = train(recipe, checkpoint=Checkpoint(tmp_path)), train(recipe)
     assert np.allclose(outcome(resumed), outcome(whole), atol=1e-5)
     assert np.allclose(resumed.dev_logits, whole.dev_logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+@pytest.mark.parametrize("recipe", [RECIPE, QUADRATIC], ids=["logistic", "quadratic"])
+def test_a_head_reads_a_lexicon_beside_the_encoder_and_steps_do_not(recipe, epochs):
+    plain, trained = (train(recipe.model_copy(update={"epochs": epochs, "lexicon": one})) for one in (None, "vader"))
+    assert all(map(np.array_equal, trained.adapted.state(), plain.adapted.state()))
+    assert head_shape(trained.head)[1] == head_shape(plain.head)[1] + 4 == trained.adapted.width
+    logits = apply_head(trained.adapted.features(np.arange(len(TRAIN), len(ALL))), trained.head)
+    assert np.allclose(logits, trained.dev_logits, atol=1e-3)
 
 
 def test_a_warm_quadratic_head_is_fitted_on_everything():
