@@ -334,6 +334,9 @@ class _Loop:
 
     def _choose_penalty(self, rows: np.ndarray, held_out: Sequence[np.ndarray], recipe: LogisticRecipe) -> None:
         """Set the penalty of every head from the frozen features of ``rows``; ``held_out`` counts within them."""
+        if len(recipe.inverse_penalties) == 1:
+            [self._inverse_penalty] = recipe.inverse_penalties
+            return
         self._inverse_penalty = choose_penalty(
             self._frozen[rows], self._targets[rows], self._weights[rows], held_out=held_out, recipe=recipe
         )
