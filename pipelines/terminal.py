@@ -1,5 +1,8 @@
 """What the command says: results on standard output, errors on standard error, never a customer's text."""
 
+import signal
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -12,19 +15,38 @@ if TYPE_CHECKING:
 STOPPED: Final = 130
 """The exit code of a command that Ctrl-C stopped, as shells have it."""
 
+_MOMENT: Final = 0.05
+"""Seconds after which a Ctrl-C that nothing could raise comes again."""
+
 
 @contextmanager
 def resumable() -> Iterator[None]:
     """Let Ctrl-C end the command with a line on how to go on.
 
+    One that comes while Python runs a weak reference's callback or a finalizer, from where nothing can be raised, comes
+    again a moment later.
+
     Raises:
         typer.Exit: Ctrl-C came.
     """
+    before = sys.unraisablehook
+
+    def heed(lost: "sys.UnraisableHookArgs") -> None:
+        if isinstance(lost.exc_value, KeyboardInterrupt):
+            main = threading.main_thread().ident
+            # At once it would come in here, and be lost again.
+            threading.Timer(_MOMENT, signal.pthread_kill, (main, signal.SIGINT)).start()
+        else:
+            before(lost)
+
+    sys.unraisablehook = heed
     try:
         yield
     except KeyboardInterrupt:
         say("Stopped. Nothing is lost: the same command goes on from here.", style="yellow")
         raise typer.Exit(STOPPED) from None
+    finally:
+        sys.unraisablehook = before
 
 
 def console(*, stderr: bool = False) -> "Console":

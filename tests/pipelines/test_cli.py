@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from assets.settings import load_settings
 from pipelines.cli import app
+from pipelines.terminal import resumable
 
 COMMAND = (sys.executable, "-c", "from pipelines.cli import main; main()")
 HEAVY = ("torch", "transformers", "mlflow", "dagster", "great_expectations", "polars", "deltalake", "numpy", "pydantic")
@@ -68,6 +71,26 @@ def test_control_c_while_libraries_load_says_how_to_go_on(tmp_path: Path) -> Non
         said, complained = demo.communicate()
     assert (demo.returncode, complained) == (130, "")
     assert "the same command goes on from here" in said
+
+
+def test_control_c_in_a_callback_is_not_lost(capfd: pytest.CaptureFixture[str]) -> None:
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    def forget() -> None:
+        thing = set[int]()
+        known.append(weakref.ref(thing, interrupt))
+
+    @resumable()
+    def wait() -> None:
+        forget()
+        time.sleep(60)
+
+    known: list[object] = []
+    with pytest.raises(typer.Exit) as ended:
+        wait()
+    assert ended.value.exit_code == 130
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_version_is_shown() -> None:
