@@ -60,13 +60,15 @@ def answer_task(scorer: Scorer, texts: Sequence[str]) -> "pd.DataFrame":
 
 def _package(folder: Path, code: str, probe: Sequence[str], answers: "pd.DataFrame") -> ModelPackage:
     models = [load_description(path.parent) for path in folder.rglob(DESCRIPTION)]
-    needed = {"onnxruntime": [one for one in models if one.precision == "int8"]}
-    needed |= {"vadersentiment": [one for one in models if one.lexicon]}
+    needed = {
+        "onnxruntime": any(one.precision == "int8" for one in models),
+        "vadersentiment": any(one.lexicon for one in models),
+    }
     return ModelPackage(
         folder=folder,
         code=Path(serving.__path__[0]) / code,
         code_paths=tuple(Path(package.__path__[0]) for package in (labeling, training, serving)),
-        requirements=(*REQUIREMENTS, *(name for name, users in needed.items() if users)),
+        requirements=(*REQUIREMENTS, *(name for name, is_needed in needed.items() if is_needed)),
         example=EXAMPLE,
         probe=tuple(probe),
         answers=answers,

@@ -12,7 +12,7 @@ from training.batches import Tokens, plan_batches, tokenize
 from training.encoder import Encoder, pool_layers
 from training.forward import TorchForward, plan_passes, read_features, side_by_side
 from training.layers import TopLayers, can_cut, cut_layers, first_told
-from training.lexicon import NUMBERS, Lexicon, add_lexicon
+from training.lexicon import LEXICON_WIDTHS, Lexicon, add_lexicon
 from training.recipe import LoraRecipe
 from training.team import Team
 
@@ -80,7 +80,7 @@ class AdaptedEncoder:
         self._below: torch.Tensor | None = None
         self._starts = np.zeros(0, dtype=np.int64)
         self._still: np.ndarray | None = None
-        self._beside = np.zeros((0, NUMBERS[lexicon]), dtype=np.float32)
+        self._beside = np.zeros((0, LEXICON_WIDTHS[lexicon]), dtype=np.float32)
         self._takes_steps = takes_steps
         self._fresh = self.state()
 
@@ -92,7 +92,7 @@ class AdaptedEncoder:
     @property
     def width(self) -> int:
         """How many numbers a feature has."""
-        return self.told_width + NUMBERS[self.lexicon]
+        return self.told_width + LEXICON_WIDTHS[self.lexicon]
 
     @property
     def told_width(self) -> int:

@@ -380,9 +380,9 @@ class _Loop:
         curves = best.choice.curves if best else ()
         is_last = course.epoch == phase.epochs
         epoch, head, logits = Epoch(course.epoch, loss, math.nan, math.nan), course.head, None
-        is_wanted = isinstance(self._recipe.head, LogisticRecipe) and not self._recipe.lexicon  # what steps start from
-        is_start = course.epoch == 0 and is_wanted
-        if phase.fitted is not None and (phase.is_measured or is_last) and not is_start:
+        steps_from_it = isinstance(self._recipe.head, LogisticRecipe) and not self._recipe.lexicon
+        has_it = course.epoch == 0 and steps_from_it  # the head that is wanted is the one that steps start from
+        if phase.fitted is not None and (phase.is_measured or is_last) and not has_it:
             head = self._fit(phase, course.epoch)
         if phase.is_measured:
             logits = apply_head(self._features(phase, self._dev_rows, course.epoch), head)

@@ -8,7 +8,7 @@ import numpy as np
 
 Lexicon = Literal["vader"]
 
-NUMBERS: Final[dict[Lexicon | None, int]] = {None: 0, "vader": 4}
+LEXICON_WIDTHS: Final[dict[Lexicon | None, int]] = {None: 0, "vader": 4}
 """How many numbers a lexicon says of a text."""
 
 _MOST_CHARACTERS: Final = 1_000
@@ -16,7 +16,7 @@ _MOST_CHARACTERS: Final = 1_000
 
 
 def add_lexicon(features: np.ndarray, texts: Sequence[str], lexicon: Lexicon | None) -> np.ndarray:
-    """Return the features with the lexicon's numbers beside them, (n, d + NUMBERS) float32; without one, as they are.
+    """Return the features with the lexicon's numbers beside them, (n, d + its width) float32; without one, as they are.
 
     VADER (Hutto and Gilbert, 2014) knows the mood of 7,506 English words, emoticons and shorthands, each rated by ten
     people, and what negation, emphasis and "but" do to it. Its numbers are the shares of negative, neutral and positive
@@ -31,7 +31,7 @@ def add_lexicon(features: np.ndarray, texts: Sequence[str], lexicon: Lexicon | N
         return features
     said = [_vader().polarity_scores(text[:_MOST_CHARACTERS]) for text in texts]
     numbers = [[one[name] for name in ("neg", "neu", "pos", "compound")] for one in said]
-    shaped = np.array(numbers, dtype=np.float32).reshape(len(texts), NUMBERS[lexicon])
+    shaped = np.array(numbers, dtype=np.float32).reshape(len(texts), LEXICON_WIDTHS[lexicon])
     return np.hstack([features.astype(np.float32, copy=False), shaped])
 
 

@@ -28,7 +28,7 @@ from labeling.tables import TRAINING_SETS
 from training.encoder import Encoder, EncoderSpec
 from training.first_reader import FirstReader
 from training.heads import Head, head_arrays, head_of, head_shape
-from training.lexicon import NUMBERS, Lexicon
+from training.lexicon import LEXICON_WIDTHS, Lexicon
 from training.novelty import Novelty
 from training.recipe import Precision
 
@@ -212,7 +212,7 @@ def load_head(folder: Path, model: ModelDescription, dimension: int) -> Head:
         head = head_of(load_file(folder / HEAD))
     except (OSError, SafetensorError, KeyError) as error:
         raise ModelError(f"{HEAD} in {folder} is missing or damaged ({type(error).__name__}): train again") from error
-    needed = (len(model.labels), model.pooled_layers * dimension + NUMBERS[model.lexicon])
+    needed = (len(model.labels), model.pooled_layers * dimension + LEXICON_WIDTHS[model.lexicon])
     if (found := head_shape(head)) != needed:
         raise ModelError(
             f"{HEAD} in {folder} needs {needed[0]} labels by {needed[1]} features, found {found}: train again"

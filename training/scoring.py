@@ -14,7 +14,7 @@ from training.encoder import load_encoder
 from training.first_reader import FirstReader
 from training.forward import Forward, TorchForward, read_features, to_bf16
 from training.heads import Head, apply_head, head_shape
-from training.lexicon import NUMBERS, Lexicon, add_lexicon
+from training.lexicon import LEXICON_WIDTHS, Lexicon, add_lexicon
 from training.model_folder import (
     TOKENIZER,
     ModelDescription,
@@ -138,7 +138,7 @@ class Scorer:
     @property
     def told_width(self) -> int:
         """How many numbers of a feature, the first ones, the encoder says."""
-        return head_shape(self.head)[1] - NUMBERS[self.about.lexicon]
+        return head_shape(self.head)[1] - LEXICON_WIDTHS[self.about.lexicon]
 
     @property
     def labels(self) -> tuple[str, ...]:

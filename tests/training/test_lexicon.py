@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.lexicon import NUMBERS, add_lexicon
+from training.lexicon import LEXICON_WIDTHS, add_lexicon
 
 
 def test_without_a_lexicon_a_feature_is_what_the_encoder_says():
@@ -12,7 +12,7 @@ def test_without_a_lexicon_a_feature_is_what_the_encoder_says():
 def test_words_and_rules_say_the_mood():
     texts = ["a great shop", "not a great shop", "an awful shop", "AWFUL!!!", "a shop", ":D", ""]
     found = add_lexicon(np.ones((len(texts), 3)), texts, "vader")
-    assert found.shape == (len(texts), 3 + NUMBERS["vader"])
+    assert found.shape == (len(texts), 3 + LEXICON_WIDTHS["vader"])
     assert found.dtype == np.float32
     great, not_great, awful, loud, plain, smile, empty = found[:, -1]
     assert loud < awful < 0 < great
