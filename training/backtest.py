@@ -1,5 +1,6 @@
 """Replay ways of choosing what to label over texts whose labels are known, and compare their learning curves."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,11 +15,14 @@ from training.graph_head import Probe, TextGraph, build_text_graph, fit_graph_he
 from training.learning_curve import LEVELS, Curve
 
 UNIFORM: Final = "uniform"
+_FIRST: Final = 3
+_STEP: Final = 4
 _GROWTH: Final = 1.1
-"""Budgets grow by half the number of labels, and by a tenth where that is more: late steps teach little each."""
+"""The first budget is a third of the number of labels; budgets grow by a quarter of it, and by a tenth of what is
+labelled where that is more: late steps teach little each."""
 
-_SETTLED: Final = 5
-"""A curve ends once it has stayed above the highest level at so many budgets."""
+_SETTLED: Final = 2 / 3
+"""A curve ends once it has stayed above the highest level since so large a share of its labels."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +111,10 @@ STRATEGIES: Final[Mapping[str, Strategy]] = {
 
 
 def plan_budgets(classes: int, pool: int) -> list[int]:
-    """Return the numbers of labelled texts at which a model is fitted: from one a label up to the whole pool."""
-    budgets = [min(max(classes, 2), pool)]
+    """Return the numbers of labelled texts at which a model is fitted, up to the whole pool."""
+    budgets = [min(max(classes // _FIRST, 2), pool)]
     while budgets[-1] < pool:
-        step = max(classes // 2, 2, int(budgets[-1] * (_GROWTH - 1)))
+        step = max(classes // _STEP, 2, int(budgets[-1] * (_GROWTH - 1)))
         budgets.append(min(budgets[-1] + step, pool))
     return budgets
 
@@ -144,7 +148,7 @@ def play_strategy(
     """Label texts batch by batch as the strategy chooses, and measure after each batch.
 
     The first texts of uniform, margin and badge are the same draw. A curve ends with the pool, with ``budget``, or
-    once it has stayed above ``level`` at five budgets; that end saves time and decides nothing.
+    once it has stayed above ``level`` since two thirds of its labels; that end saves time and decides nothing.
 
     Args:
         strategy: one of ``STRATEGIES``, or another.
@@ -166,7 +170,8 @@ def play_strategy(
         accuracies.append(_learn(play, strategy, None if graph is None else graph[1]))
         if on_progress:
             on_progress(wanted / pool, f"{wanted:,} labels, accuracy {accuracies[-1]:.1%}")
-        if len(accuracies) >= _SETTLED and min(accuracies[-_SETTLED:]) >= level * full:
+        since = bisect_right(budgets, _SETTLED * wanted)
+        if since and min(accuracies[since - 1 :]) >= level * full:
             break
     return Curve(tuple(budgets), tuple(accuracies), full, pool)
 

@@ -87,9 +87,16 @@ class Gap:
     budget: int
 
 
-def find_worst_gap(curves: Sequence[Curve], base: Sequence[Curve]) -> Gap:
-    """Return the least difference, in means over seeds, at the budgets that every curve has."""
-    shared = sorted(set.intersection(*(set(curve.budgets) for curve in (*curves, *base))))
+def find_worst_gap(curves: Sequence[Curve], base: Sequence[Curve], *, least: int) -> Gap:
+    """Return the least difference, in means over seeds, at the budgets that every curve has.
+
+    Args:
+        curves: one a seed.
+        base: another strategy's, of the same seeds.
+        least: smaller budgets are left out, where there are others: what hardly any label taught is chance.
+    """
+    every = sorted(set.intersection(*(set(curve.budgets) for curve in (*curves, *base))))
+    shared = [budget for budget in every if budget >= least] or every[-1:]
     gaps = [100 * (_mean_at(curves, budget) - _mean_at(base, budget)) for budget in shared]
     worst = int(np.argmin(gaps))
     return Gap(gaps[worst], shared[worst])

@@ -1,5 +1,6 @@
 """Greedy cover: each next text is the one that, with its neighbours, holds most of the doubt that is left."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,7 +9,9 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 
-def cover_doubt(graph: "csr_matrix", doubt: np.ndarray, count: int) -> np.ndarray:
+def cover_doubt(
+    graph: "csr_matrix", doubt: np.ndarray, count: int, *, asked: Sequence[int] | np.ndarray = ()
+) -> np.ndarray:
     """Choose rows that together stand for as much doubt as they can.
 
     A text is worth its own doubt and its neighbours', each by the weight of the link; once it is chosen, that much of
@@ -19,14 +22,20 @@ def cover_doubt(graph: "csr_matrix", doubt: np.ndarray, count: int) -> np.ndarra
         graph: (n, n) symmetric, weights in [0, 1], nothing on the diagonal.
         doubt: (n,), not negative. Ties go to the earlier row.
         count: how many rows (>= 0).
+        asked: rows that are asked anyway and answer for their part.
 
     Returns:
-        At most ``count`` different rows, in the order chosen; all rows where n <= count.
+        At most ``count`` different rows, in the order chosen, none of them ``asked``; all others where there
+        are no more.
     """
     left = doubt.astype(np.float64)
     worth = left + graph @ left
     chosen: list[int] = []
-    for _ in range(min(count, len(left))):
+    wanted = min(count, len(left) - len(asked))
+    for row in asked:
+        _answer_for(int(row), graph, left, worth)
+        worth[row] = -np.inf
+    while len(chosen) < wanted:
         row = int(np.argmax(worth))
         chosen.append(row)
         _answer_for(row, graph, left, worth)

@@ -13,7 +13,7 @@ from labeling.selection.picks import Picks
 from labeling.selection.policy import SelectionPolicy
 from labeling.selection.pool import Pool
 from labeling.selection.ranking import draw_ties, find_distinct, find_highest
-from labeling.selection.strategy import is_cold, pick_batch
+from labeling.selection.strategy import count_typical, pick_batch
 from labeling.selection.uncertainty import read_doubt
 from labeling.settling.label_errors import SUSPICIOUS
 
@@ -157,22 +157,23 @@ class Spending:
         if self.left <= 0:
             return
         pool = self._pool
-        cold = is_cold(pool.targets, pool.classes)
+        cold = count_typical(pool.targets, pool.classes, self.left) == self.left
         worth = self._weigh(np.ones_like(self._doubt) if cold else self._doubt)
         candidates = find_highest(worth, self._ties, self._breadth(cold=cold))
         if not len(candidates):
             return
+        count = min(self.left, len(candidates))
         order = pick_batch(
             pool.features[candidates],
             worth[candidates],
             labelled=pool.known,
             targets=pool.targets,
             classes=pool.classes,
-            count=min(self.left, len(candidates)),
+            count=count,
             rng=self._rng,
         )
-        reason = "typical" if cold else "uncertainty"
-        for rows in self._in_turn(candidates[order], candidates):
+        typical = count_typical(pool.targets, pool.classes, count)
+        for reason, rows in self._in_turn(candidates[order], candidates, typical=typical, cold=cold):
             taken = self._picks.take(rows, self.left)
             self.choices += [Choice(row, reason, float(self._doubt[row])) for row in taken]
 
@@ -195,10 +196,14 @@ class Spending:
         worth[wide] = doubt[wide] * (1 - rejection)
         return worth
 
-    def _in_turn(self, first: np.ndarray, second: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield rows to fill the budget with: those picked, the other candidates, then the least sure of all."""
-        yield first
-        yield second
+    def _in_turn(
+        self, picked: np.ndarray, candidates: np.ndarray, *, typical: int, cold: bool
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield a reason and rows in turn: those picked, the other candidates, then the least sure of all."""
+        reason = "typical" if cold else "uncertainty"
+        yield "typical", picked[:typical]
+        yield reason, picked[typical:]
+        yield reason, candidates
         if self.left:
             scores = np.where(self._is_open, self._doubt, np.nan)
-            yield find_distinct(scores, self._ties, self._copies, min(_FILLING, len(scores)))
+            yield reason, find_distinct(scores, self._ties, self._copies, min(_FILLING, len(scores)))

@@ -8,8 +8,14 @@ from labeling.selection.cover import cover_doubt
 from labeling.selection.neighbours import fit_whitening, link_neighbours, name_copies
 from labeling.selection.typical import pick_typical
 
-_COLD_PER_LABEL: Final = 1
+_COLD_PER_LABEL: Final = 1 / 3
 """Below so many labelled texts a label, a model's doubt says little."""
+
+_NEW_PER_LABEL: Final = 2
+"""Below so many, some labels have no text yet, and what a model has not seen it may be sure of."""
+
+_EXPLORING: Final = 0.3
+"""The share of a batch that looks for those among typical texts."""
 
 _SHARPEN_PER_LABEL: Final = 3
 """From so many labelled texts a label on, doubt is raised to a power that grows with their number: a model that has
@@ -21,16 +27,19 @@ _CANDIDATES: Final = 4000
 _BREADTH: Final = 8
 
 
-def is_cold(targets: np.ndarray, classes: int) -> bool:
-    """Return whether texts are chosen for being typical: fewer are labelled than there are labels.
+def count_typical(targets: np.ndarray, classes: int, count: int) -> int:
+    """Return how many of the next ``count`` texts are chosen for being typical: all, some, and in the end none.
 
     Texts outside every label count, so that a pool full of those does not stay cold for ever.
 
     Args:
         targets: (m,) int label numbers of the labelled texts, -1 outside every label.
         classes: how many labels the taxonomy has.
+        count: how many texts are to be chosen (>= 0).
     """
-    return len(targets) < _COLD_PER_LABEL * classes
+    if len(targets) < _COLD_PER_LABEL * classes:
+        return count
+    return round(_EXPLORING * count) if len(targets) < _NEW_PER_LABEL * classes else 0
 
 
 def pick_batch(
@@ -45,11 +54,10 @@ def pick_batch(
 ) -> np.ndarray:
     """Choose the texts that a person should label next.
 
-    While ``is_cold``, the most typical text of each cluster without a labelled one; from then on the texts that,
-    with their neighbours, hold most of the doubt, and the more is labelled, the more the greatest doubts count
-    (docs/selection.md). Copies of a text count as one, weigh as many as
-    they are, and come last once one of them is chosen or labelled. The choice depends on the rows and on ``rng``, not
-    on the rows' order.
+    First as many as ``count_typical`` says, the most typical text of each cluster without a labelled one; then those
+    that, with their neighbours, hold most of the doubt, and the more is labelled, the more the greatest doubts count
+    (docs/selection.md). Copies of a text count as one, weigh as many as they are, and come last once one of them is
+    chosen or labelled. The choice depends on the rows and on ``rng``, not on the rows' order.
 
     Args:
         features: (n, d) float32, each of length 1, of the texts to choose from.
@@ -61,7 +69,7 @@ def pick_batch(
         rng: breaks ties, and chooses the first centres of clusters.
 
     Returns:
-        ``count`` different rows, best first; all rows where there are no more.
+        ``count`` different rows, typical ones first, each kind best first; all rows where there are no more.
     """
     count = min(count, len(features))
     order = _settle_order(features, doubt)
@@ -72,11 +80,9 @@ def pick_batch(
     fresh, fresh_copies = rows[~known], copies[: len(rows)][~known]
     _, first, member_of = np.unique(fresh_copies, return_index=True, return_inverse=True)
     kept = fresh[first]
-    if is_cold(targets, classes):
-        best = kept[pick_typical(features[kept], labelled, count, rng=rng)]
-    else:
-        worth = np.bincount(member_of, weights=doubt[fresh] ** _sharpness(targets, classes))
-        best = kept[_cover(features[kept], worth, count)] if len(kept) else kept
+    typical = pick_typical(features[kept], labelled, count_typical(targets, classes, count), rng=rng)
+    worth = np.bincount(member_of, weights=doubt[fresh] ** _sharpness(targets, classes))
+    best = kept[np.concatenate([typical, _cover(features[kept], worth, count - len(typical), asked=typical)])]
     return np.concatenate([best, _rest(rows, best, count - len(best))])
 
 
@@ -90,9 +96,11 @@ def _settle_order(features: np.ndarray, doubt: np.ndarray) -> np.ndarray:
     return np.lexsort((*features[:, :8].T, doubt))
 
 
-def _cover(features: np.ndarray, doubt: np.ndarray, count: int) -> np.ndarray:
+def _cover(features: np.ndarray, doubt: np.ndarray, count: int, *, asked: np.ndarray) -> np.ndarray:
+    if not count or not len(features):
+        return np.zeros(0, dtype=np.int64)
     graph = link_neighbours(fit_whitening(features).apply(features))
-    return cover_doubt(graph, doubt, count)
+    return cover_doubt(graph, doubt, count, asked=asked)
 
 
 def _rest(rows: np.ndarray, best: np.ndarray, count: int) -> np.ndarray:

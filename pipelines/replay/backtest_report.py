@@ -41,7 +41,8 @@ def describe(curves: Mapping[str, Sequence[Curve]], *, file: str, rows: int, cla
     ``labels`` is the mean over seeds of the first budget from which accuracy stays at or above the level's share of
     full-data accuracy; ``ratio`` is that over uniform's. ``seeds_short`` counts seeds that never stayed there and count
     with their last budget: such figures are lower bounds, and such a strategy is not advised. Intervals are 95%, null
-    with one seed. ``worst_gap`` is the least difference to uniform in points, at the budget named.
+    with one seed. ``worst_gap`` is the least difference to uniform in points from one text a label on, at the budget
+    named.
 
     Args:
         curves: a curve a seed, by strategy; ``uniform`` among them.
@@ -57,12 +58,12 @@ def describe(curves: Mapping[str, Sequence[Curve]], *, file: str, rows: int, cla
         "pool": base[0].pool,
         "seeds": len(base),
         "full_accuracy": asdict(mean_with_interval([curve.full for curve in base])),
-        "strategies": {name: _describe_one(name, played, base) for name, played in curves.items()},
+        "strategies": {name: _describe_one(name, played, base, classes) for name, played in curves.items()},
     }
     return report | {"use": _choose(report), "says": recommend(report)}
 
 
-def _describe_one(name: str, curves: Sequence[Curve], base: Sequence[Curve]) -> dict[str, Any]:
+def _describe_one(name: str, curves: Sequence[Curve], base: Sequence[Curve], classes: int) -> dict[str, Any]:
     levels = {}
     for level in LEVELS:
         spent, uniform = ([labels_at_least(curve, level) for curve in arm] for arm in (curves, base))
@@ -74,7 +75,7 @@ def _describe_one(name: str, curves: Sequence[Curve], base: Sequence[Curve]) -> 
     return {
         "what": STRATEGIES[name].text,
         "levels": levels,
-        "worst_gap": asdict(find_worst_gap(curves, base)),
+        "worst_gap": asdict(find_worst_gap(curves, base, least=classes)),
         "curves": [{"budgets": curve.budgets, "accuracies": curve.accuracies} for curve in curves],
     }
 

@@ -24,21 +24,21 @@ def play(name, split, *, seed=0, budget=None):
     return play_strategy(STRATEGIES[name], split, full=measure_full(split), graph=graph, seed=seed, budget=budget)
 
 
-def test_budgets_go_from_one_a_label_to_the_pool_in_steps_of_half_the_labels_or_a_tenth() -> None:
+def test_budgets_go_from_a_third_of_the_labels_to_the_pool_in_steps_of_a_quarter_or_a_tenth() -> None:
     budgets = plan_budgets(77, 3000)
-    assert budgets[:3] == [77, 115, 153]
+    assert budgets[:3] == [25, 44, 63]
     assert budgets[-1] == 3000
     steps = [after - before for before, after in itertools.pairwise(budgets[:-1])]
     assert steps == sorted(steps)
     assert plan_budgets(2, 2) == [2]
-    assert plan_budgets(5, 4) == [4]
+    assert plan_budgets(5, 4) == [2, 4]
 
 
 @pytest.mark.parametrize("name", sorted(STRATEGIES))
 def test_a_strategy_plays_to_the_end_and_the_same_again(name: str) -> None:
     split = make_split()
     curve = play(name, split, budget=40)
-    assert curve.budgets[0] == 6
+    assert curve.budgets[0] == 2
     assert curve == play(name, split, budget=40)
     assert all(0 <= accuracy <= 1 for accuracy in curve.accuracies)
 

@@ -56,5 +56,13 @@ def test_an_interval_of_the_mean_covers_it_in_nineteen_of_twenty_runs() -> None:
 
 
 def test_the_worst_gap_is_of_means_over_seeds_at_shared_budgets() -> None:
-    gap = find_worst_gap([curve(0.5, 0.6), curve(0.7, 0.8, 0.9)], [curve(0.5, 0.8), curve(0.6, 0.8)])
+    curves, base = [curve(0.5, 0.6), curve(0.7, 0.8, 0.9)], [curve(0.5, 0.8), curve(0.6, 0.8)]
+    gap = find_worst_gap(curves, base, least=10)
     assert (gap.points, gap.budget) == (pytest.approx(-10), 20)
+
+
+def test_the_worst_gap_leaves_out_budgets_of_hardly_any_label() -> None:
+    curves, base = [curve(0.1, 0.6)], [curve(0.5, 0.5)]
+    assert find_worst_gap(curves, base, least=1).budget == 10
+    assert find_worst_gap(curves, base, least=11).budget == 20
+    assert find_worst_gap(curves, base, least=99).budget == 20

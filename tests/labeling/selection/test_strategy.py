@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from labeling.selection.cover import cover_doubt
 from labeling.selection.diversity import pick_badge
 from labeling.selection.neighbours import find_neighbours, fit_whitening, link_neighbours, name_copies, unit
-from labeling.selection.strategy import is_cold, pick_batch
+from labeling.selection.strategy import count_typical, pick_batch
 from labeling.selection.typical import pick_typical
 from tests.training.blobs import make_blobs
 
@@ -27,10 +27,19 @@ def pick(features, doubt, *, count, labelled=NOTHING, targets=(), classes=4, see
     )
 
 
-def test_it_is_cold_until_there_is_a_labelled_text_a_label_and_out_of_scope_answers_count() -> None:
-    assert is_cold(np.array([], int), 3)
-    assert is_cold(np.array([0, -1]), 3)
-    assert not is_cold(np.array([0, 0, -1]), 3)
+@pytest.mark.parametrize(("labelled", "typical"), [(0, 10), (3, 10), (4, 3), (23, 3), (24, 0), (90, 0)])
+def test_a_batch_is_typical_texts_then_some_of_them_then_none_and_out_of_scope_answers_count(labelled, typical) -> None:
+    assert count_typical(np.full(labelled, -1), 12, 10) == typical
+
+
+def test_while_labels_may_be_unseen_a_part_of_the_batch_looks_for_them_where_no_doubt_is() -> None:
+    features, targets = make_blobs((50, 50, 50, 50), seed=2, spread=0.3)
+    known = np.array([0, 50])
+    free = np.setdiff1d(np.arange(len(features)), known)
+    doubt = np.where(targets == 1, 0.9, 0.01)[free]
+    picked = free[pick(features[free], doubt, count=7, labelled=features[known], targets=targets[known])]
+    assert {2, 3} & set(targets[picked[:2]])
+    assert set(targets[picked[2:]]) == {1}
 
 
 def test_a_cold_start_meets_every_label_of_separate_clouds_rare_ones_too() -> None:
@@ -44,7 +53,8 @@ def test_a_cold_start_goes_where_nothing_is_labelled() -> None:
     known = np.flatnonzero(targets < 2)[:40]
     labelled = known[[np.flatnonzero(targets[known] == label)[0] for label in (0, 1)]]
     free = np.setdiff1d(np.arange(len(features)), labelled)
-    picked = free[pick(features[free], np.ones(len(free)), count=2, labelled=features[labelled], targets=(0, 1))]
+    known = {"labelled": features[labelled], "targets": (0, 1), "classes": 7}
+    picked = free[pick(features[free], np.ones(len(free)), count=2, **known)]
     assert set(targets[picked]) == {2, 3}
 
 
