@@ -9,6 +9,8 @@ import numpy as np
 from labeling.selection.neighbours import (
     NEIGHBOURS,
     Whitening,
+    average_neighbours,
+    diffuse,
     find_neighbours,
     fit_whitening,
     link_neighbours,
@@ -96,24 +98,15 @@ def build_text_graph(features: np.ndarray) -> TextGraph:
     distinct = features[first]
     whitening = fit_whitening(distinct)
     places = whitening.apply(distinct)
-    average = _average_neighbours(link_neighbours(places))
+    average = average_neighbours(link_neighbours(places))
     ways = tuple(_diffuse(distinct, average, keep=keep, steps=steps) for keep, steps in _DIFFUSIONS)
     views = [way.step(distinct, average @ way.before_last)[copies] for way in ways]
     return TextGraph(np.stack([features, *views]), ways, whitening, places)
 
 
 def _diffuse(distinct: np.ndarray, average: "csr_matrix", *, keep: float, steps: int) -> Diffusion:
-    before = after = distinct
-    for _ in range(steps):
-        before, after = after, keep * distinct + (1 - keep) * (average @ after)
+    before, after = diffuse(distinct, average, keep=keep, steps=steps)
     return Diffusion(keep, before, after.mean(axis=0))
-
-
-def _average_neighbours(links: "csr_matrix") -> "csr_matrix":
-    from scipy.sparse import csr_matrix, diags
-
-    total = np.asarray(links.sum(axis=1)).ravel()
-    return csr_matrix(diags(1 / np.maximum(total, 1e-6)) @ links, dtype=np.float32)
 
 
 @dataclass(frozen=True)

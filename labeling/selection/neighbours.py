@@ -106,3 +106,29 @@ def link_neighbours(features: np.ndarray, count: int = NEIGHBOURS) -> "csr_matri
     weights = np.exp(-distances / np.maximum(scale[:, None] * scale[rows], _TINY))
     links = csr_matrix((weights.ravel(), (np.repeat(np.arange(n), k), rows.ravel())), shape=(n, n))
     return ((links + links.T) * np.float32(0.5)).tocsr()
+
+
+def average_neighbours(links: "csr_matrix") -> "csr_matrix":
+    """Return the map (n, n) that takes each row's value to the mean of its neighbours', by the weight of the links."""
+    from scipy.sparse import csr_matrix, diags
+
+    total = np.asarray(links.sum(axis=1)).ravel()
+    return csr_matrix(diags(1 / np.maximum(total, _TINY)) @ links, dtype=np.float32)
+
+
+def diffuse(features: np.ndarray, average: "csr_matrix", *, keep: float, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Let each text take its neighbours' features, step by step (personalised PageRank, Gasteiger et al., 2019).
+
+    Args:
+        features: (n, d).
+        average: of ``average_neighbours``.
+        keep: the share of its own feature that a text keeps at each step, in (0, 1).
+        steps: how many (>= 1).
+
+    Returns:
+        The features (n, d) before the last step, and after it; neither centred nor of length 1.
+    """
+    before = after = features
+    for _ in range(steps):
+        before, after = after, keep * features + (1 - keep) * (average @ after)
+    return before, after

@@ -5,17 +5,28 @@ from typing import Final
 import numpy as np
 
 from labeling.selection.cover import cover_doubt
-from labeling.selection.neighbours import fit_whitening, link_neighbours, name_copies
-from labeling.selection.typical import pick_typical
+from labeling.selection.neighbours import (
+    average_neighbours,
+    diffuse,
+    fit_whitening,
+    link_neighbours,
+    name_copies,
+    unit,
+)
+from labeling.selection.typical import pick_apart, pick_typical
 
-_COLD_PER_LABEL: Final = 1 / 3
-"""Below so many labelled texts a label, a model's doubt says little."""
+_COLD: Final = 3
+"""Below a labelled text for so many labels a model's doubt says little."""
 
 _NEW_PER_LABEL: Final = 2
 """Below so many, some labels have no text yet, and what a model has not seen it may be sure of."""
 
 _EXPLORING: Final = 0.3
-"""The share of a batch that looks for those among typical texts."""
+"""The share of a batch that looks for those among typical texts far from all that is labelled."""
+
+_KEEP: Final = 0.1
+_STEPS: Final = 10
+"""How far features are diffused before texts far from all that is labelled are looked for, as the graph head does."""
 
 _SHARPEN_PER_LABEL: Final = 3
 """From so many labelled texts a label on, doubt is raised to a power that grows with their number: a model that has
@@ -37,7 +48,7 @@ def count_typical(targets: np.ndarray, classes: int, count: int) -> int:
         classes: how many labels the taxonomy has.
         count: how many texts are to be chosen (>= 0).
     """
-    if len(targets) < _COLD_PER_LABEL * classes:
+    if _is_cold(targets, classes):
         return count
     return round(_EXPLORING * count) if len(targets) < _NEW_PER_LABEL * classes else 0
 
@@ -54,10 +65,11 @@ def pick_batch(
 ) -> np.ndarray:
     """Choose the texts that a person should label next.
 
-    First as many as ``count_typical`` says, the most typical text of each cluster without a labelled one; then those
-    that, with their neighbours, hold most of the doubt, and the more is labelled, the more the greatest doubts count
-    (docs/selection.md). Copies of a text count as one, weigh as many as they are, and come last once one of them is
-    chosen or labelled. The choice depends on the rows and on ``rng``, not on the rows' order.
+    First as many typical texts as ``count_typical`` says: one of each cluster without a labelled text, or, once there
+    is a labelled text for every three labels, those far from all that is labelled. Then those that, with their
+    neighbours, hold most of the doubt; the more is labelled, the more the greatest doubts count (docs/selection.md).
+    Copies of a text count as one, weigh as many as they are, and come last once one of them is chosen or labelled. The
+    choice depends on the rows and on ``rng``, not on the rows' order.
 
     Args:
         features: (n, d) float32, each of length 1, of the texts to choose from.
@@ -80,7 +92,12 @@ def pick_batch(
     fresh, fresh_copies = rows[~known], copies[: len(rows)][~known]
     _, first, member_of = np.unique(fresh_copies, return_index=True, return_inverse=True)
     kept = fresh[first]
-    typical = pick_typical(features[kept], labelled, count_typical(targets, classes, count), rng=rng)
+    wanted = count_typical(targets, classes, count)
+    if _is_cold(targets, classes):
+        typical = pick_typical(features[kept], labelled, wanted, rng=rng)
+    else:
+        _, once = np.unique(copies[len(rows) :], return_index=True)
+        typical = _explore(features[kept], labelled[once], wanted)
     worth = np.bincount(member_of, weights=doubt[fresh] ** _sharpness(targets, classes))
     best = kept[np.concatenate([typical, _cover(features[kept], worth, count - len(typical), asked=typical)])]
     return np.concatenate([best, _rest(rows, best, count - len(best))])
@@ -94,6 +111,21 @@ def _sharpness(targets: np.ndarray, classes: int) -> float:
 def _settle_order(features: np.ndarray, doubt: np.ndarray) -> np.ndarray:
     """Return an order of the rows that is theirs, however they were given."""
     return np.lexsort((*features[:, :8].T, doubt))
+
+
+def _is_cold(targets: np.ndarray, classes: int) -> bool:
+    return len(targets) < max(classes // _COLD, 1)
+
+
+def _explore(features: np.ndarray, labelled: np.ndarray, count: int) -> np.ndarray:
+    """Choose by diffused features, in which what people ask for alike lies together, however they say it."""
+    if not count or not len(features):
+        return np.zeros(0, dtype=np.int64)
+    everything = np.vstack([features, labelled.astype(features.dtype)])
+    average = average_neighbours(link_neighbours(fit_whitening(everything).apply(everything)))
+    _, diffused = diffuse(everything, average, keep=_KEEP, steps=_STEPS)
+    places = unit(diffused - diffused.mean(axis=0))
+    return pick_apart(places[: len(features)], places[len(features) :], count)
 
 
 def _cover(features: np.ndarray, doubt: np.ndarray, count: int, *, asked: np.ndarray) -> np.ndarray:

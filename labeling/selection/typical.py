@@ -13,6 +13,7 @@ _CLUSTERS: Final = 500
 """At most, as in the paper; more clusters than that are too small to have a typical text."""
 
 _ITERATIONS: Final = 10
+_TINY: Final = 1e-6
 
 
 def pick_typical(features: np.ndarray, labelled: np.ndarray, count: int, *, rng: np.random.Generator) -> np.ndarray:
@@ -49,6 +50,37 @@ def pick_typical(features: np.ndarray, labelled: np.ndarray, count: int, *, rng:
         cluster = min(open_ones, key=lambda cluster: (asked[cluster], -size[cluster]))
         chosen.append(waiting[cluster].pop(0))
         asked[cluster] += 1
+    return np.array(chosen, dtype=np.int64)
+
+
+def pick_apart(features: np.ndarray, labelled: np.ndarray, count: int) -> np.ndarray:
+    """Choose typical texts that are far from every labelled one and from each other: a label unseen may be there.
+
+    Greedily the text of the greatest product of its distance to the nearest text labelled or chosen, and of its
+    typicality, exp(-m / median m), where m is the mean distance to its nearest neighbours.
+
+    Args:
+        features: (n, d), each of length 1, of texts to choose from.
+        labelled: (m, d) of texts that have a label, m >= 1.
+        count: how many rows (>= 0).
+
+    Returns:
+        At most ``count`` different rows, in the order chosen; all rows where n <= count.
+    """
+    count = min(count, len(features))
+    _, distances = find_neighbours(features, features, _NEIGHBOURS)
+    if not count or not distances.size:
+        return np.arange(count, dtype=np.int64)
+    alone = distances.mean(axis=1)
+    worth = np.exp(-alone / max(float(np.median(alone)), _TINY))
+    apart = np.clip(1 - (features @ labelled.T).max(axis=1), 0, 2)
+    chosen: list[int] = []
+    for _ in range(count):
+        value = worth * apart
+        value[chosen] = -1
+        row = int(np.argmax(value))
+        chosen.append(row)
+        apart = np.minimum(apart, np.clip(1 - features @ features[row], 0, 2))
     return np.array(chosen, dtype=np.int64)
 
 

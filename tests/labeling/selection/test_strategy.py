@@ -9,7 +9,7 @@ from labeling.selection.cover import cover_doubt
 from labeling.selection.diversity import pick_badge
 from labeling.selection.neighbours import find_neighbours, fit_whitening, link_neighbours, name_copies, unit
 from labeling.selection.strategy import count_typical, pick_batch
-from labeling.selection.typical import pick_typical
+from labeling.selection.typical import pick_apart, pick_typical
 from tests.training.blobs import make_blobs
 
 NOTHING = np.zeros((0, 16), np.float32)
@@ -53,7 +53,7 @@ def test_a_cold_start_goes_where_nothing_is_labelled() -> None:
     known = np.flatnonzero(targets < 2)[:40]
     labelled = known[[np.flatnonzero(targets[known] == label)[0] for label in (0, 1)]]
     free = np.setdiff1d(np.arange(len(features)), labelled)
-    known = {"labelled": features[labelled], "targets": (0, 1), "classes": 7}
+    known = {"labelled": features[labelled], "targets": (0, 1), "classes": 12}
     picked = free[pick(features[free], np.ones(len(free)), count=2, **known)]
     assert set(targets[picked]) == {2, 3}
 
@@ -151,6 +151,18 @@ def test_whitening_evens_out_a_strong_direction() -> None:
     before, after = (np.linalg.svd(part - part.mean(0), compute_uv=False) for part in (features, whitened))
     assert after[0] / after[-1] < before[0] / before[-1]
     np.testing.assert_allclose(np.linalg.norm(whitened, axis=1), 1, atol=1e-5)
+
+
+def test_texts_apart_lie_in_the_middle_of_clouds_that_hold_no_label() -> None:
+    features, targets = make_blobs((40, 40, 40), seed=5, spread=0.3)
+    picked = pick_apart(features, features[targets == 0][:3], 2)
+    assert set(targets[picked]) == {1, 2}
+    middles = [features[targets == label].mean(axis=0) for label in (1, 2)]
+    away = np.linalg.norm(features - np.stack([*middles[:1], *middles])[targets], axis=1)
+    for row in picked:
+        assert away[row] < np.median(away[targets == targets[row]])
+    assert len(pick_apart(features, features[:1], 500)) == len(features)
+    assert len(pick_apart(features[:1], features[1:2], 3)) == 1
 
 
 def test_typical_texts_lie_in_the_middle_of_their_cloud() -> None:
