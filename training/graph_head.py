@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from labeling.selection.neighbours import (
+    FAR,
     NEIGHBOURS,
     Whitening,
     average_neighbours,
@@ -29,7 +30,7 @@ within a point of the best with two labels an intent (development data)."""
 _SMOOTH_PENALTY: Final = 100.0
 """Diffused features hold less noise and bear a freer fit."""
 
-_DIFFUSIONS: Final = ((0.1, 10), (0.5, 3))
+_DIFFUSIONS: Final = (FAR, (0.5, 3))
 """How much of its own feature a text keeps at each step, and how many steps: far, which is best from two labels an
 intent up, and near, which is best from seven up; the mix with plain features mends the rest."""
 

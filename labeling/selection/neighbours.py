@@ -14,6 +14,9 @@ NEIGHBOURS: Final = 10
 _WHITENING: Final = 0.25
 """Between centring alone (0) and full whitening (0.5 of the variance, where noise drowns the rest)."""
 
+FAR: Final = (0.1, 10)
+"""How much of its own feature a text keeps at each step of a far diffusion, and how many steps that has."""
+
 _BLOCK: Final = 1024
 _TINY: Final = 1e-6
 

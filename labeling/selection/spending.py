@@ -13,7 +13,7 @@ from labeling.selection.picks import Picks
 from labeling.selection.policy import SelectionPolicy
 from labeling.selection.pool import Pool
 from labeling.selection.ranking import draw_ties, find_distinct, find_highest
-from labeling.selection.strategy import count_typical, pick_batch
+from labeling.selection.strategy import count_typical, is_cold, pick_batch
 from labeling.selection.uncertainty import read_doubt
 from labeling.settling.label_errors import SUSPICIOUS
 
@@ -157,7 +157,7 @@ class Spending:
         if self.left <= 0:
             return
         pool = self._pool
-        cold = count_typical(pool.targets, pool.classes, self.left) == self.left
+        cold = is_cold(pool.targets, pool.classes)
         worth = self._weigh(np.ones_like(self._doubt) if cold else self._doubt)
         candidates = find_highest(worth, self._ties, self._breadth(cold=cold))
         if not len(candidates):

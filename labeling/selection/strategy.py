@@ -6,6 +6,7 @@ import numpy as np
 
 from labeling.selection.cover import cover_doubt
 from labeling.selection.neighbours import (
+    FAR,
     average_neighbours,
     diffuse,
     fit_whitening,
@@ -24,10 +25,6 @@ _NEW_PER_LABEL: Final = 2
 _EXPLORING: Final = 0.3
 """The share of a batch that looks for those among typical texts far from all that is labelled."""
 
-_KEEP: Final = 0.1
-_STEPS: Final = 10
-"""How far features are diffused before texts far from all that is labelled are looked for, as the graph head does."""
-
 _SHARPEN_PER_LABEL: Final = 3
 """From so many labelled texts a label on, doubt is raised to a power that grows with their number: a model that has
 seen much is right about its small doubts, and a cover that went on adding them up would ask what is known by now."""
@@ -36,6 +33,11 @@ _CANDIDATES: Final = 4000
 """The least sure texts that the graph is made of, or ``_BREADTH`` times the batch where that is more."""
 
 _BREADTH: Final = 8
+
+
+def is_cold(targets: np.ndarray, classes: int) -> bool:
+    """Return whether so little is labelled that texts are chosen for being typical alone; arguments as below."""
+    return len(targets) < max(classes // _COLD, 1)
 
 
 def count_typical(targets: np.ndarray, classes: int, count: int) -> int:
@@ -48,7 +50,7 @@ def count_typical(targets: np.ndarray, classes: int, count: int) -> int:
         classes: how many labels the taxonomy has.
         count: how many texts are to be chosen (>= 0).
     """
-    if _is_cold(targets, classes):
+    if is_cold(targets, classes):
         return count
     return round(_EXPLORING * count) if len(targets) < _NEW_PER_LABEL * classes else 0
 
@@ -93,7 +95,7 @@ def pick_batch(
     _, first, member_of = np.unique(fresh_copies, return_index=True, return_inverse=True)
     kept = fresh[first]
     wanted = count_typical(targets, classes, count)
-    if _is_cold(targets, classes):
+    if is_cold(targets, classes):
         typical = pick_typical(features[kept], labelled, wanted, rng=rng)
     else:
         _, once = np.unique(copies[len(rows) :], return_index=True)
@@ -113,17 +115,14 @@ def _settle_order(features: np.ndarray, doubt: np.ndarray) -> np.ndarray:
     return np.lexsort((*features[:, :8].T, doubt))
 
 
-def _is_cold(targets: np.ndarray, classes: int) -> bool:
-    return len(targets) < max(classes // _COLD, 1)
-
-
 def _explore(features: np.ndarray, labelled: np.ndarray, count: int) -> np.ndarray:
     """Choose by diffused features, in which what people ask for alike lies together, however they say it."""
     if not count or not len(features):
         return np.zeros(0, dtype=np.int64)
     everything = np.vstack([features, labelled.astype(features.dtype)])
     average = average_neighbours(link_neighbours(fit_whitening(everything).apply(everything)))
-    _, diffused = diffuse(everything, average, keep=_KEEP, steps=_STEPS)
+    keep, steps = FAR
+    _, diffused = diffuse(everything, average, keep=keep, steps=steps)
     places = unit(diffused - diffused.mean(axis=0))
     return pick_apart(places[: len(features)], places[len(features) :], count)
 
