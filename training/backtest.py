@@ -11,7 +11,8 @@ from labeling.selection.diversity import pick_badge
 from labeling.selection.strategy import pick_batch
 from labeling.selection.uncertainty import measure_margin
 from training.batches import Progress
-from training.graph_head import Probe, TextGraph, build_text_graph, fit_graph_head, fit_probe
+from training.graph_head import GraphHead, Probe, TextGraph, build_text_graph, fit_graph_head, fit_probe
+from training.label_names import are_telling
 from training.learning_curve import LEVELS, Curve
 
 UNIFORM: Final = "uniform"
@@ -29,7 +30,8 @@ _SETTLED: Final = 2 / 3
 class Split:
     """Texts to choose from and texts to be measured on; label numbers 0 to classes - 1, -1 outside every label.
 
-    ``features`` (n, d) and ``test_features`` (t, d) float32, each of length 1.
+    ``features`` (n, d), ``test_features`` (t, d) and ``names`` (classes, d), the features of the labels' names spelt
+    out, float32, each of length 1.
     """
 
     features: np.ndarray
@@ -37,17 +39,33 @@ class Split:
     test_features: np.ndarray
     test_targets: np.ndarray
     classes: int
+    names: np.ndarray
+
+
+@dataclass(frozen=True)
+class Views:
+    """The graph of a pool, and the views (v, ., d) of the test texts and of the labels' names."""
+
+    graph: TextGraph
+    test: np.ndarray
+    names: np.ndarray
 
 
 @dataclass
 class Play:
-    """One strategy's replay: the labelled rows in their order, and what it knows so far."""
+    """One strategy's replay: the labelled rows in their order, and what it knows so far.
+
+    ``by_names`` (n,) is what names alone say of each text, None for a strategy that does not ask; ``named`` whether the
+    names are heard.
+    """
 
     split: Split
-    graph: TextGraph | None
+    views: Views | None
     rng: np.random.Generator
     rows: np.ndarray
     probabilities: np.ndarray | None = None
+    by_names: np.ndarray | None = None
+    named: bool = False
 
     @property
     def free(self) -> np.ndarray:
@@ -59,12 +77,14 @@ class Play:
 class Strategy:
     """A way to choose, with the head that is asked for its doubt and measured: always the same one.
 
-    ``choose`` returns ``count`` rows of the play without a label; ``text`` says in a few words what it does.
+    ``choose`` returns ``count`` rows of the play without a label; ``text`` says in a few words what it does;
+    ``uses_names``, of one that uses the graph, that the head learns from the labels' names too.
     """
 
     choose: Callable[[Play, int], np.ndarray]
     text: str
     uses_graph: bool = False
+    uses_names: bool = False
     asks_model: bool = True
 
 
@@ -97,6 +117,7 @@ def _choose_cover(play: Play, count: int) -> np.ndarray:
         classes=split.classes,
         count=count,
         rng=play.rng,
+        named=play.named,
     )
     return free[picked]
 
@@ -106,7 +127,13 @@ STRATEGIES: Final[Mapping[str, Strategy]] = {
     "margin": Strategy(_choose_margin, "the least sure texts, plain logistic regression"),
     "badge": Strategy(_choose_badge, "texts that would change the model in different ways, plain logistic regression"),
     "cover": Strategy(_choose_cover, "typical texts, then a cover of the doubt, plain logistic regression"),
-    "system": Strategy(_choose_cover, "typical texts, then a cover of the doubt, with the graph head", uses_graph=True),
+    "graph": Strategy(_choose_cover, "typical texts, then a cover of the doubt, with the graph head", uses_graph=True),
+    "system": Strategy(
+        _choose_cover,
+        "a cover of the doubt, with the graph head and the labels' names",
+        uses_graph=True,
+        uses_names=True,
+    ),
 }
 
 
@@ -126,12 +153,12 @@ def measure_full(split: Split) -> float:
     return _accuracy(said, split)
 
 
-def prepare_graph(split: Split, strategies: Sequence[str]) -> tuple[TextGraph, np.ndarray] | None:
-    """Return the graph of the pool and the test texts' views, None where no strategy asks for it."""
+def prepare_graph(split: Split, strategies: Sequence[str]) -> Views | None:
+    """Return the graph of the pool with the views of what is not in it, None where no strategy asks for it."""
     if not any(STRATEGIES[name].uses_graph for name in strategies):
         return None
     graph = build_text_graph(split.features)
-    return graph, graph.carry(split.test_features)
+    return Views(graph, graph.carry(split.test_features), graph.carry(split.names))
 
 
 def play_strategy(
@@ -139,7 +166,7 @@ def play_strategy(
     split: Split,
     *,
     full: float,
-    graph: tuple[TextGraph, np.ndarray] | None,
+    views: Views | None,
     seed: int,
     budget: int | None = None,
     level: float = max(LEVELS),
@@ -154,20 +181,22 @@ def play_strategy(
         strategy: one of ``STRATEGIES``, or another.
         split: the texts.
         full: of ``measure_full``.
-        graph: of ``prepare_graph``.
+        views: of ``prepare_graph``.
         seed: decides every draw.
         budget: the most labels to spend, None for the pool.
         level: the highest share of ``full`` that anyone will ask about.
         on_progress: told of the share of the pool that is labelled.
     """
     pool = len(split.targets)
-    play = Play(split, graph[0] if graph else None, np.random.default_rng(seed), np.zeros(0, dtype=np.int64))
+    play = Play(split, views, np.random.default_rng(seed), np.zeros(0, dtype=np.int64))
+    if strategy.uses_names and views is not None:
+        _hear_names(play, views)
     budgets: list[int] = []
     accuracies: list[float] = []
     for wanted in plan_budgets(split.classes, min(pool, budget or pool)):
         play.rows = np.concatenate([play.rows, strategy.choose(play, wanted - len(play.rows))])
         budgets.append(wanted)
-        accuracies.append(_learn(play, strategy, None if graph is None else graph[1]))
+        accuracies.append(_learn(play, strategy))
         if on_progress:
             on_progress(wanted / pool, f"{wanted:,} labels, accuracy {accuracies[-1]:.1%}")
         since = bisect_right(budgets, _SETTLED * wanted)
@@ -176,14 +205,29 @@ def play_strategy(
     return Curve(tuple(budgets), tuple(accuracies), full, pool)
 
 
-def _learn(play: Play, strategy: Strategy, carried: np.ndarray | None) -> float:
+def _hear_names(play: Play, views: Views) -> None:
+    """Let the play begin with a head that learnt from the labels' names alone."""
+    play.named = True
+    play.probabilities = _fit_on_views(play, views).probabilities(views.graph.views)
+    play.by_names = play.probabilities[:, : play.split.classes].argmax(axis=1)
+
+
+def _fit_on_views(play: Play, views: Views) -> GraphHead:
+    targets = play.split.targets[play.rows]
+    names = views.names if play.named else None
+    return fit_graph_head(views.graph, play.rows, targets, classes=play.split.classes, names=names)
+
+
+def _learn(play: Play, strategy: Strategy) -> float:
     """Fit the strategy's head on what is labelled, keep what it says of the pool, return its accuracy."""
     split = play.split
-    if strategy.uses_graph and play.graph is not None and carried is not None:
-        head = fit_graph_head(play.graph, play.rows, split.targets[play.rows], classes=split.classes)
+    if play.by_names is not None:
+        play.named = are_telling(play.by_names[play.rows], split.targets[play.rows], split.classes)
+    if strategy.uses_graph and play.views is not None:
+        head = _fit_on_views(play, play.views)
         if strategy.asks_model:
-            play.probabilities = head.probabilities(play.graph.views)
-        return _accuracy(head.probabilities(carried), split)
+            play.probabilities = head.probabilities(play.views.graph.views)
+        return _accuracy(head.probabilities(play.views.test), split)
     probe = fit_probe(split.features[play.rows], _columns(split.targets[play.rows], split.classes))
     if strategy.asks_model:
         play.probabilities = _said(probe, split.features, split.classes)

@@ -156,18 +156,22 @@ class GraphHead:
         return softmax(sum(said) / _FLATTENING, axis=1)
 
 
-def fit_graph_head(graph: TextGraph, rows: np.ndarray, targets: np.ndarray, *, classes: int) -> GraphHead:
-    """Fit a probe on each view of the labelled rows of a pool.
+def fit_graph_head(
+    graph: TextGraph, rows: np.ndarray, targets: np.ndarray, *, classes: int, names: np.ndarray | None = None
+) -> GraphHead:
+    """Fit a probe on each view of the labelled rows of a pool, and of the labels' names.
 
     Args:
         graph: the pool.
-        rows: (m,) which of its rows are labelled, m >= 1.
+        rows: (m,) which of its rows are labelled, m >= 1, or 0 where there are names.
         targets: (m,) int label numbers, -1 outside every label, which is learnt like a label of its own.
         classes: how many labels there are.
+        names: (v, classes, d) views of each label's name, which count as a text of that label; None to go without.
     """
     columns = np.where(targets < 0, classes, targets)
+    views = graph.views[:, rows]
+    if names is not None:
+        columns, views = np.concatenate([columns, np.arange(classes)]), np.concatenate([views, names], axis=1)
     penalties = (PLAIN_PENALTY, *(_SMOOTH_PENALTY for _ in graph.diffusions))
-    probes = (
-        fit_probe(view[rows], columns, penalty=penalty) for view, penalty in zip(graph.views, penalties, strict=True)
-    )
+    probes = (fit_probe(view, columns, penalty=penalty) for view, penalty in zip(views, penalties, strict=True))
     return GraphHead(tuple(probes), classes + 1)

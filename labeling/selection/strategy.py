@@ -35,12 +35,12 @@ _CANDIDATES: Final = 4000
 _BREADTH: Final = 8
 
 
-def is_cold(targets: np.ndarray, classes: int) -> bool:
+def is_cold(targets: np.ndarray, classes: int, *, named: bool = False) -> bool:
     """Return whether so little is labelled that texts are chosen for being typical alone; arguments as below."""
-    return len(targets) < max(classes // _COLD, 1)
+    return not named and len(targets) < max(classes // _COLD, 1)
 
 
-def count_typical(targets: np.ndarray, classes: int, count: int) -> int:
+def count_typical(targets: np.ndarray, classes: int, count: int, *, named: bool = False) -> int:
     """Return how many of the next ``count`` texts are chosen for being typical: all, some, and in the end none.
 
     Texts outside every label count, so that a pool full of those does not stay cold for ever.
@@ -49,7 +49,10 @@ def count_typical(targets: np.ndarray, classes: int, count: int) -> int:
         targets: (m,) int label numbers of the labelled texts, -1 outside every label.
         classes: how many labels the taxonomy has.
         count: how many texts are to be chosen (>= 0).
+        named: whether the model has learnt every label from its name, so that its doubt tells from the first text on.
     """
+    if named:
+        return 0
     if is_cold(targets, classes):
         return count
     return round(_EXPLORING * count) if len(targets) < _NEW_PER_LABEL * classes else 0
@@ -64,6 +67,7 @@ def pick_batch(
     classes: int,
     count: int,
     rng: np.random.Generator,
+    named: bool = False,
 ) -> np.ndarray:
     """Choose the texts that a person should label next.
 
@@ -81,6 +85,7 @@ def pick_batch(
         classes: how many labels the taxonomy has.
         count: how many to choose (>= 0).
         rng: breaks ties, and chooses the first centres of clusters.
+        named: as in ``count_typical``.
 
     Returns:
         ``count`` different rows, typical ones first, each kind best first; all rows where there are no more.
@@ -94,8 +99,8 @@ def pick_batch(
     fresh, fresh_copies = rows[~known], copies[: len(rows)][~known]
     _, first, member_of = np.unique(fresh_copies, return_index=True, return_inverse=True)
     kept = fresh[first]
-    wanted = count_typical(targets, classes, count)
-    if is_cold(targets, classes):
+    wanted = count_typical(targets, classes, count, named=named)
+    if is_cold(targets, classes, named=named):
         typical = pick_typical(features[kept], labelled, wanted, rng=rng)
     else:
         _, once = np.unique(copies[len(rows) :], return_index=True)

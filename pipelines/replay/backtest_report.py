@@ -31,6 +31,7 @@ _COLOURS: Final = {
     "margin": "#b08d1e",
     "badge": "#7a4fa3",
     "cover": "#c2571a",
+    "graph": "#7a9cb8",
     "system": "#1f5f8b",
 }
 

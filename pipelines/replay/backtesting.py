@@ -13,10 +13,10 @@ from labeling.vocabulary import CANNOT_TELL, NONE_OF_THESE
 from pipelines.replay.backtest_report import describe, plot_curves, recommend, table_rows, write_report
 from pipelines.replay.labelled_file import HELD_OUT, LabelledFile, read_labelled
 from pipelines.terminal import console, say, say_next, say_table
-from training.backtest import STRATEGIES, UNIFORM, Split, measure_full, play_strategy, prepare_graph
+from training.backtest import STRATEGIES, UNIFORM, Split, Views, measure_full, play_strategy, prepare_graph
 from training.encoder import EncoderSpec, load_encoder
 from training.features import embed_texts
-from training.graph_head import TextGraph
+from training.label_names import spell_out
 from training.learning_curve import Curve
 
 _TEST_SHARE: Final = 0.3
@@ -115,18 +115,16 @@ def _check(options: BacktestOptions) -> None:
 def _play(file: LabelledFile, options: BacktestOptions) -> dict[str, list[Curve]]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console(stderr=True), transient=True) as bar:
-        features = embed_texts(
-            load_encoder(EncoderSpec()),
-            [row.text for row in file.rows],
-            on_progress=_follow(bar, 1, "reading"),
-        )
+        encoder, shown = load_encoder(EncoderSpec()), _follow(bar, 1, "reading")
+        features = embed_texts(encoder, [row.text for row in file.rows], on_progress=shown)
+        names = embed_texts(encoder, [spell_out(file.titles[name]) for name in sorted(file.titles)])
         show = _follow(bar, options.seeds * len(options.played), "playing")
         curves: dict[str, list[Curve]] = {name: [] for name in options.played}
         prepared: dict[bytes, _Prepared] = {}
         for seed in range(options.seeds):
             pool, test = cut_texts(file, seed=seed)
             if test.tobytes() not in prepared:
-                prepared = {test.tobytes(): _prepare(_make_split(file, features, pool, test), options)}
+                prepared = {test.tobytes(): _prepare(_make_split(file, features, names, pool, test), options)}
             for name, curve in _play_seed(prepared[test.tobytes()], seed, options, show):
                 curves[name].append(curve)
     return curves
@@ -138,7 +136,7 @@ class _Prepared:
 
     split: Split
     full: float
-    graph: tuple[TextGraph, np.ndarray] | None
+    views: Views | None
 
 
 def _prepare(split: Split, options: BacktestOptions) -> _Prepared:
@@ -160,7 +158,7 @@ def _play_seed(
                 STRATEGIES[name],
                 prepared.split,
                 full=prepared.full,
-                graph=prepared.graph,
+                views=prepared.views,
                 seed=seed,
                 budget=None if name == UNIFORM else options.budget,
                 on_progress=follow,
@@ -168,10 +166,12 @@ def _play_seed(
         )
 
 
-def _make_split(file: LabelledFile, features: np.ndarray, pool: np.ndarray, test: np.ndarray) -> Split:
+def _make_split(
+    file: LabelledFile, features: np.ndarray, names: np.ndarray, pool: np.ndarray, test: np.ndarray
+) -> Split:
     number = {name: place for place, name in enumerate(sorted(file.titles))} | {NONE_OF_THESE: -1}
     targets = np.array([number[row.label] for row in file.rows])
-    return Split(features[pool], targets[pool], features[test], targets[test], len(file.titles))
+    return Split(features[pool], targets[pool], features[test], targets[test], len(file.titles), names)
 
 
 def _follow(bar: Progress, total: float, text: str) -> Callable[[float, str], None]:

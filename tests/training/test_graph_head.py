@@ -82,3 +82,12 @@ def test_where_neighbours_mislead_it_stays_close_to_a_plain_regression() -> None
     graph, head = learn(features[:300], targets[:300], rows, classes=2)
     plain = fit_probe(features[rows], targets[rows]).log_probabilities(new, 3).argmax(1)
     assert accuracy(head, graph, new, truth) > (plain == truth).mean() - 0.05
+
+
+def test_names_are_learnt_like_texts_and_are_enough_where_nothing_is_labelled() -> None:
+    features, targets = make_blobs((30, 30, 30), seed=7, spread=0.6)
+    graph = build_text_graph(features)
+    names = graph.carry(np.stack([features[targets == label].mean(axis=0) for label in range(3)]))
+    nothing = np.zeros(0, int)
+    head = fit_graph_head(graph, nothing, nothing, classes=3, names=names)
+    assert (head.probabilities(graph.views).argmax(1) == targets).mean() > 0.9

@@ -186,3 +186,13 @@ def test_badge_in_factors_draws_what_the_whole_gradients_would() -> None:
         slow.append(int(chance.choice(40, p=odds / odds.sum())))
     picked = pick_badge(features, probabilities, 8, rng=np.random.default_rng(9))
     assert picked.tolist() == slow
+
+
+def test_a_model_that_knows_every_label_by_its_name_is_asked_for_its_doubt_from_the_first_text_on() -> None:
+    features, targets = make_blobs((50, 50, 50, 50), seed=2, spread=0.3)
+    doubt = np.where(targets == 1, 0.9, 0.01)
+    rng = np.random.default_rng(0)
+    nothing = np.zeros(0, int)
+    picked = pick_batch(features, doubt, labelled=NOTHING, targets=nothing, classes=12, count=5, rng=rng, named=True)
+    assert set(targets[picked]) == {1}
+    assert count_typical(nothing, 12, 5, named=True) == 0
