@@ -29,7 +29,8 @@ def backtest(  # noqa: PLR0917 - one option each
     """See which way of choosing what to label would have paid on a labelled file of yours.
 
     Each strategy is given a few labels at a time and measured after each batch on texts that it never sees: rows whose
-    column split says test, or else a drawn share. Nothing is written but the JSON and the plot; no home is needed.
+    column split says test, or else a drawn share. The strategy system learns from the labels' names too: leave them
+    as people would say them. Nothing is written but the JSON and the plot; no home is needed.
     """
     try:
         from pipelines.replay.backtesting import BacktestOptions, show_backtest
