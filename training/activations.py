@@ -1,10 +1,12 @@
 """What the layers below the adapter say of each text, kept between runs: a retrain computes only what is new."""
 
+import fcntl
 import hashlib
 import os
 import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -29,8 +31,9 @@ class ActivationCache:
     """Hidden states by encoder, number of layers and keyed text digest, in files that never change once written.
 
     A file is named by the SHA-256 of its bytes; one that was damaged is noticed when it is read, removed, and its texts
-    are computed anew. Files are drafted aside and renamed, and a reader that finds one gone computes what it lacks, so
-    two runs may share a folder. Where all files together outgrow ``max_bytes``, those that were used longest ago go.
+    are computed anew. Two runs may share a folder: files are drafted aside and renamed, one run at a time writes or
+    removes, and a reader looks again for what was joined while it read. Where all files together outgrow ``max_bytes``,
+    those that were used longest ago go.
 
     Args:
         folder: made when first written to.
@@ -61,8 +64,11 @@ class ActivationCache:
             rows = [row for row, name in enumerate(names) if name in wanted and name not in found]
             if not rows or not _is_whole(shard):
                 continue
-            with safe_open(shard, framework="pt") as file:
-                values, ends = file.get_tensor("values"), np.cumsum(file.get_tensor("lengths").numpy())
+            try:
+                with safe_open(shard, framework="pt") as file:
+                    values, ends = file.get_tensor("values"), np.cumsum(file.get_tensor("lengths").numpy())
+            except FileNotFoundError:
+                continue  # joined a moment ago: what it went into comes later
             found |= {names[row]: values[ends[row - 1] if row else 0 : ends[row]] for row in rows}
             _touch(shard)
         return found
@@ -79,21 +85,31 @@ class ActivationCache:
 
         place = self._place(encoder, layers)
         try:
-            if states:
-                place.mkdir(parents=True, exist_ok=True)
-                _write(place, states)
-                self._join(place, encoder, layers)
-            self._evict()
+            place.mkdir(parents=True, exist_ok=True)
+            with self._alone():
+                if states:
+                    _write(place, states)
+                    self._join(place, encoder, layers)
+                self._evict()
         except (OSError, SafetensorError):
             return  # a cache that cannot be written costs time, never a result
 
     def forget(self, digests: Collection[str]) -> int:
         """Remove every file that holds one of the texts (its other texts are computed anew); return how many went."""
+        if not self._folder.is_dir():
+            return 0
         gone = set(digests)
-        held = [shard for place in self._places() for shard, names in _shards(place) if gone & set(names)]
-        for shard in held:
-            shard.unlink(missing_ok=True)
+        with self._alone():
+            held = [shard for place in self._places() for shard, names in _shards(place) if gone & set(names)]
+            for shard in held:
+                shard.unlink(missing_ok=True)
         return len(held)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with (self._folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _place(self, encoder: str, layers: int) -> Path:
         return self._folder / digest({"schema": _SCHEMA, "encoder": encoder, "layers": layers})[:32]
@@ -108,9 +124,10 @@ class ActivationCache:
             return
         small = shards[:-1]
         states = self.find(encoder, layers, {name for _, names in small for name in names})
-        _write(place, states)
+        joined = _write(place, states)
         for shard, _ in small:
-            shard.unlink(missing_ok=True)
+            if shard != joined:  # alike where a run was killed before it had removed what it joined
+                shard.unlink(missing_ok=True)
 
     def _evict(self) -> None:
         for draft in self._folder.glob("*/*.partial"):
@@ -126,17 +143,20 @@ class ActivationCache:
 
 
 def _shards(place: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Yield each file and the digests of its texts; one that cannot be read is removed."""
+    """Yield each file and the digests of its texts, until none is new; one that cannot be read is removed."""
     from safetensors import SafetensorError, safe_open
 
-    for path in sorted(place.glob(f"*{_SUFFIX}")):
-        try:
-            with safe_open(path, framework="np") as file:
-                names = file.get_tensor("digests")
-        except (SafetensorError, OSError):
-            path.unlink(missing_ok=True)
-            continue
-        yield path, [name.tobytes().hex() for name in names]
+    seen: set[Path] = set()
+    while new := set(place.glob(f"*{_SUFFIX}")) - seen:
+        seen |= new
+        for path in sorted(new):
+            try:
+                with safe_open(path, framework="np") as file:
+                    names = file.get_tensor("digests")
+            except (SafetensorError, OSError):
+                path.unlink(missing_ok=True)
+                continue
+            yield path, [name.tobytes().hex() for name in names]
 
 
 def _is_whole(shard: Path) -> bool:
@@ -151,7 +171,7 @@ def _is_whole(shard: Path) -> bool:
     return found == shard.stem
 
 
-def _write(place: Path, states: Mapping[str, "torch.Tensor"]) -> None:
+def _write(place: Path, states: Mapping[str, "torch.Tensor"]) -> Path:
     import torch
     from safetensors.torch import save_file
 
@@ -165,7 +185,7 @@ def _write(place: Path, states: Mapping[str, "torch.Tensor"]) -> None:
         save_file(tensors, draft)
         with draft.open("rb") as file:
             name = hashlib.file_digest(file, "sha256").hexdigest()
-        draft.replace(place / f"{name}{_SUFFIX}")
+        return draft.replace(place / f"{name}{_SUFFIX}")
     finally:
         draft.unlink(missing_ok=True)
 

@@ -1,4 +1,6 @@
 import os
+import shutil
+import sys
 import threading
 
 import pytest
@@ -7,6 +9,15 @@ from training.activations import ActivationCache
 
 TEXTS = [f"message {number}" for number in range(6)]
 ENCODER = "e" * 64
+
+
+@pytest.fixture
+def often_interrupted():
+    """Let threads take turns so often that each meets the other between any two of its steps."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(usual)
 
 
 @pytest.fixture
@@ -77,6 +88,24 @@ def test_many_small_files_are_joined_and_nothing_is_lost(cache, tmp_path):
     assert found(cache, texts) == texts
 
 
+def test_a_run_killed_before_it_removed_what_it_joined_loses_nothing(cache, tmp_path):
+    texts = [f"message {'x' * number}1" for number in range(16)]
+    separate = ActivationCache(tmp_path / "separate", key=b"key", max_bytes=10**9)
+    for text in texts:
+        separate.keep(ENCODER, 3, states(cache, [text]))
+    cache.keep(ENCODER, 3, states(cache, [f"longer {number}" for number in range(20)]))
+    for text in texts:
+        cache.keep(ENCODER, 3, states(cache, [text]))
+    joined = sorted(tmp_path.glob("*/*.safetensors"))
+    assert len(joined) == 2
+    for shard in tmp_path.glob("separate/*/*.safetensors"):
+        shutil.copy(shard, joined[0].parent)
+
+    cache.keep(ENCODER, 3, states(cache, texts[:1]))
+    assert sorted(tmp_path.glob("*/*.safetensors")) == joined
+    assert found(cache, texts) == texts
+
+
 def test_forgetting_a_text_leaves_no_file_that_holds_it(cache, tmp_path):
     cache.keep(ENCODER, 3, states(cache, TEXTS[:2]))
     cache.keep(ENCODER, 2, states(cache, TEXTS[1:3]))
@@ -86,7 +115,9 @@ def test_forgetting_a_text_leaves_no_file_that_holds_it(cache, tmp_path):
     assert len(list(tmp_path.glob("*/*.safetensors"))) == 1
 
 
-def test_two_runs_share_a_folder(tmp_path):
+@pytest.mark.usefixtures("often_interrupted")
+@pytest.mark.parametrize("turn", range(5))
+def test_two_runs_share_a_folder(tmp_path, turn):
     def work(first):
         mine = ActivationCache(tmp_path, key=b"key", max_bytes=10**9)
         for number in range(first, first + 30):
@@ -100,6 +131,8 @@ def test_two_runs_share_a_folder(tmp_path):
     for thread in threads:
         thread.join()
     assert not faults
+    texts = [f"text {number}" for number in range(45)]
+    assert found(ActivationCache(tmp_path, key=b"key", max_bytes=10**9), texts) == texts
 
 
 def _noting(work, faults):
