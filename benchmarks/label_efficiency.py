@@ -265,6 +265,7 @@ def plot(found: Mapping[str, Mapping[str, list[Curve]]]) -> None:
         axes.axhline(95 * np.mean([curve.full for curve in arms[UNIFORM]]), color="black", alpha=0.3, linewidth=0.6)
         axes.set(xlabel="labels", ylabel="accuracy, %", title=setting, xscale="log")
         axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].plot([], color="#bbbbbb", linewidth=0.9, label="peers")
     figure.axes[0].legend(frameon=False)
     figure.savefig(FOLDER / "label_efficiency.svg")
 
