@@ -102,7 +102,7 @@ def _answers(loop: Loop) -> Answers:
             columns=["interaction_id", "task", "label", "confidence", "model_version", "shown", "predicted_at"],
         ),
         escalations=loop.tables.read(t.ESCALATIONS, columns=["conversation_id", "interaction_id"]),
-        queue=loop.tables.read(t.REVIEW_QUEUE, columns=["case_id", "interaction_id", "gold"]),
+        queue=loop.tables.read(t.REVIEW_QUEUE, columns=["case_id", "gold"]),
     )
 
 

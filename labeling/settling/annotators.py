@@ -24,7 +24,7 @@ def measure_annotators(held_out: pl.DataFrame, *, gold: pl.Series, now: datetime
 
     Args:
         held_out: of ``Consensus``.
-        gold: the ids of interactions whose label is known well and was asked again to measure people.
+        gold: the ids of cases whose label is known well and was asked again to measure people.
         now: when this is measured.
 
     Returns:
@@ -32,7 +32,9 @@ def measure_annotators(held_out: pl.DataFrame, *, gold: pl.Series, now: datetime
     """
     from scipy.special import betaincinv
 
-    rows = compare_answers(held_out).with_columns(is_gold=pl.col("interaction_id").is_in(gold.implode()))
+    rows = compare_answers(held_out).with_columns(
+        is_gold=pl.col("case_id").is_in(gold.implode()).fill_null(value=False)
+    )
     told = rows.group_by(_BY).agg(
         answers=pl.len(),
         overlapping=pl.col("label").count(),

@@ -22,6 +22,7 @@ _VERDICTS: Final = {
 _HELD_OUT: Final = {
     "interaction_id": pl.String,
     "task": pl.String,
+    "case_id": pl.String,
     "annotator_id": pl.String,
     "said": pl.String,
     "label": pl.String,
@@ -36,8 +37,8 @@ class Consensus:
 
     ``verdicts``: one row an interaction and task that somebody answered, with ``label``, its probability
     ``confidence`` in (0, 1], ``answer_ids``, and ``supporters``, the annotators who gave that label (perhaps none).
-    ``held_out``: one row an answer: what was ``said``, how far it would be believed ``alone``, and ``label`` and
-    ``confidence`` of what the other answers settle to without it, null where there is no other.
+    ``held_out``: one row an answer: its ``case_id``, what was ``said``, how far it would be believed ``alone``, and
+    ``label`` and ``confidence`` of what the other answers settle to without it, null where there is no other.
     """
 
     verdicts: pl.DataFrame
@@ -140,6 +141,7 @@ def _hold_out(answers: pl.DataFrame, coded: _Coded, confusions: Confusions, weig
     overlaps = pl.Series(np.bincount(coded.cases)[coded.cases] > 1)
     return answers.select(
         *PAIR,
+        "case_id",
         "annotator_id",
         said="label",
         label=pl.when(overlaps).then(pl.Series(names[rest.argmax(axis=1)].tolist(), dtype=pl.String)),

@@ -9,7 +9,7 @@ GOLD_NEEDED: Final = 60
 """Gold answers of a task, of which at least ``WRONG_NEEDED`` wrong: with fewer, confidences stay as they are."""
 WRONG_NEEDED: Final = 6
 _KNOWN: Final = 0.9
-"""A gold answer counts where the others leave less doubt than this."""
+"""An answer to a gold case counts where the others leave less doubt than this."""
 _PENALTY: Final = 4.0
 """The map is drawn to the identity, as if by so many answers' worth of evidence in each of its two numbers."""
 
@@ -18,15 +18,16 @@ def calibrate_confidences(verdicts: pl.DataFrame, held_out: pl.DataFrame, *, gol
     """Return ``verdicts`` with confidences on a scale on which gold answers were right as often as they were believed.
 
     Platt's (1999) scaling of log odds, by task: an answer to a gold case, as far as it would be believed alone, against
-    whether it is what the others settled to. Two numbers, drawn to the identity, from few answers; no isotonic
+    whether it is what the others settled to. The answers that made a case gold do not count: they agree because that
+    is how it was chosen. Two numbers, drawn to the identity, from few answers; no isotonic
     steps, which need thousands.
 
     Args:
         verdicts: of ``Consensus``.
         held_out: of ``Consensus``.
-        gold: ids of gold interactions.
+        gold: ids of gold cases.
     """
-    known = held_out.filter(pl.col("interaction_id").is_in(gold.implode()) & (pl.col("confidence") >= _KNOWN))
+    known = held_out.filter(pl.col("case_id").is_in(gold.implode()) & (pl.col("confidence") >= _KNOWN))
     parts = []
     for of_task in verdicts.partition_by("task", maintain_order=True):
         seen = known.filter(pl.col("task") == of_task["task"][0])

@@ -27,7 +27,7 @@ class Answers:
     """Everything that labels are made of: the tables as stored.
 
     All of ``reviews`` and ``corrections`` are needed, because every answer says something of who gave it. Of ``queue``
-    the columns ``case_id``, ``interaction_id`` and ``gold`` are used.
+    the columns ``case_id`` and ``gold`` are used.
     """
 
     reviews: pl.DataFrame
@@ -65,7 +65,7 @@ def settle(answers: Answers, *, taxonomy: Taxonomy, now: datetime) -> Settlement
         now: when the labels are settled.
     """
     reviews, corrections = taxonomy.translate(answers.reviews), taxonomy.translate(answers.corrections)
-    gold = answers.queue.filter(pl.col("gold").fill_null(value=False))["interaction_id"].unique().sort()
+    gold = answers.queue.filter(pl.col("gold").fill_null(value=False))["case_id"]
     consensus = find_consensus(reviews)
     calibrated = calibrate_confidences(consensus.verdicts, consensus.held_out, gold=gold)
     seen = gather_seen(

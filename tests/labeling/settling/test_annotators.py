@@ -59,9 +59,11 @@ def test_platt_finds_what_bends_confidence():
 
 def test_confidences_move_towards_gold_and_stay_where_gold_is_scarce():
     answers = [(f"g{number}", person, "x") for number in range(100) for person in "pqr"]
-    answers += [(f"g{number}", "s", "x" if number % 3 else "y") for number in range(100)]
+    answers += [
+        (f"g{number}", "s", "x" if number % 3 else "y", 0, "intent", f"gold of g{number}") for number in range(100)
+    ]
     found = find_consensus(reviews(*answers, ("lone", "s", "y")))
-    gold = pl.Series([f"g{number}" for number in range(100)])
+    gold = pl.Series([f"gold of g{number}" for number in range(100)])
 
     def lone(gold: pl.Series) -> float:
         moved = calibrate_confidences(found.verdicts, found.held_out, gold=gold)
@@ -70,6 +72,35 @@ def test_confidences_move_towards_gold_and_stay_where_gold_is_scarce():
     before = found.verdicts.filter(pl.col("interaction_id") == "lone")["confidence"].item()
     assert lone(gold[:10]) == before
     assert lone(gold) != before
+
+
+@pytest.mark.parametrize("skill", [0.7, 0.85])
+def test_what_made_a_case_gold_does_not_make_people_look_better(skill):
+    """Two who agree make a case gold; whoever is asked it again is right as often as people are, not more often."""
+    rng = np.random.default_rng(0)
+    labels, people = [f"l{number}" for number in range(10)], list("pqrst")
+
+    def answer(truth: str) -> str:
+        return truth if rng.random() < skill else str(rng.choice([name for name in labels if name != truth]))
+
+    answers, gold, right = [], [], []
+    for number in range(900):
+        truth, asked = str(rng.choice(labels)), rng.permutation(people)[:3].tolist()
+        said = [answer(truth) for _ in asked]
+        answers += [(f"i{number}", asked[0], said[0])]
+        if number < 400:
+            answers += [(f"i{number}", asked[1], said[1])]
+            if said[0] == said[1]:
+                gold.append(f"gold of i{number}")
+                answers += [(f"i{number}", asked[2], said[2], 1, "intent", gold[-1])]
+        else:
+            right.append(said[0] == truth)
+    found = find_consensus(reviews(*answers))
+    moved = calibrate_confidences(found.verdicts, found.held_out, gold=pl.Series(gold))
+    lone = moved.filter(pl.col("answer_ids").list.len() == 1, pl.col("interaction_id").str.slice(1).cast(int) >= 400)
+    assert lone["confidence"].mean() == pytest.approx(np.mean(right), abs=0.05)
+    measured = measure_annotators(found.held_out, gold=pl.Series(gold), now=NOW)
+    assert measured["gold_seen"].sum() == len(gold)
 
 
 def test_alpha_is_one_where_all_agree_and_nothing_where_chance_would_do():

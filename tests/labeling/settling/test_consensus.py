@@ -15,12 +15,12 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def reviews(*answers: tuple) -> pl.DataFrame:
-    """(interaction, annotator, label[, minutes[, task]]) a row; ids follow from the place."""
+    """(interaction, annotator, label[, minutes[, task[, case]]]) a row; ids follow from the place."""
     rows = []
     for number, (interaction, annotator, label, *rest) in enumerate(answers):
-        minutes, task = (rest + [0, "intent"][len(rest) :])[:2]
+        minutes, task, case = rest + [0, "intent", interaction][len(rest) :]
         known = {"review_id": f"r{number}", "interaction_id": interaction, "annotator_id": annotator, "task": task}
-        rows.append(known | {"label": label, "answered_at": NOW + timedelta(minutes=minutes)})
+        rows.append(known | {"case_id": case, "label": label, "answered_at": NOW + timedelta(minutes=minutes)})
     return REVIEWS.frame(rows)
 
 
