@@ -33,8 +33,7 @@ def read_waiting(
     Returns:
         Rows of the columns ``WAITING`` and ``text``, by ``interaction_id``; one number a place of ``request``.
     """
-    queue = tables.read(t.REVIEW_QUEUE, columns=["case_id", "interaction_id", "reason", "picked_at"])
-    gone = queue.join(withdrawn_cases(tables.read(t.REVIEW_TASKS, columns=["case_id", "state"])), on="case_id")
+    queue, gone = _read_queue(tables)
     asked = [
         queue.join(gone, on="case_id", how="anti").select("interaction_id"),
         tables.read(t.LABELS, columns=["interaction_id"], where=pl.col("source") == "review"),
@@ -97,6 +96,25 @@ def read_labelled(tables: Tables, *, taxonomy: Taxonomy) -> pl.DataFrame:
         .cast(pl.Schema(LABELLED))
         .sort("interaction_id")
     )
+
+
+def read_asked(tables: Tables, *, labelled: pl.DataFrame) -> pl.Series:
+    """Return the texts of the open lot whose case stands and that have no label yet, by ``interaction_id``.
+
+    Args:
+        tables: the loop's tables.
+        labelled: of ``read_labelled``.
+    """
+    queue, gone = _read_queue(tables)
+    standing = queue.join(gone, on="case_id", how="anti").join(labelled, on="interaction_id", how="anti")
+    texts = tables.read(t.INTERACTIONS, columns=["interaction_id", "text"], where=pl.col("lot") == "open")
+    return texts.join(standing, on="interaction_id", how="semi").sort("interaction_id")["text"]
+
+
+def _read_queue(tables: Tables) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return all cases, and those of them that were withdrawn unanswered."""
+    queue = tables.read(t.REVIEW_QUEUE, columns=["case_id", "interaction_id", "reason", "picked_at"])
+    return queue, queue.join(withdrawn_cases(tables.read(t.REVIEW_TASKS, columns=["case_id", "state"])), on="case_id")
 
 
 def _read_predictions(tables: Tables, *versions: str | None) -> pl.DataFrame:

@@ -6,7 +6,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from assets.pool import read_labelled, read_waiting
+from assets.pool import read_asked, read_labelled, read_waiting
 from assets.resources import Loop
 from assets.review import features, features_of, labels, predictions
 from labeling import tables as t
@@ -75,6 +75,7 @@ def _read_pool(loop: Loop, champion: str | None, previous: str | None) -> Pool:
         features_of(loop, waiting["text"]),
         labelled.drop("text"),
         features_of(loop, labelled["text"]),
+        features_of(loop, read_asked(loop.tables, labelled=labelled)),
         classes=len(taxonomy.tasks[0].labels),
         needed=needed,
     )

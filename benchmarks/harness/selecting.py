@@ -80,7 +80,7 @@ def make_pool(rows: int, rng: np.random.Generator) -> Pool:
             "gold_asked": np.zeros(_LABELS, dtype=np.int32),
         },
     )
-    return Pool(waiting, features, labelled, known, classes=_INTENTS, needed=(30,))
+    return Pool(waiting, features, labelled, known, known[:0], classes=_INTENTS, needed=(30,))
 
 
 def draw(count: int, middles: np.ndarray, share: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

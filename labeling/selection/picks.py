@@ -15,7 +15,7 @@ class Picks:
 
     Args:
         features: (n, d), normalised.
-        known: (m, d), normalised: what is labelled; a near-duplicate of it is not picked.
+        known: (m, d), normalised: what is labelled or asked for; a near-duplicate of it is not picked.
         groups: (n,) predicted labels; null belongs to none, and None says that no row belongs to any.
         similarity: the cosine from which two rows are near-duplicates, in (0, 1].
         limit: how many rows of one group may be picked.

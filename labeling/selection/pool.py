@@ -42,6 +42,7 @@ class Pool:
         features: (n, d) float32, normalised, row by row as ``waiting``.
         labelled: m rows of the columns ``LABELLED``, of the open lot.
         known: (m, d) float32, normalised, row by row as ``labelled``.
+        asked: (k, d) float32, normalised: texts of the open lot that somebody was asked about and nobody has labelled.
         classes: how many labels the first task has, without "none of these" (>= 2).
         needed: how many cases each gate request still lacks, by its place.
     """
@@ -50,6 +51,7 @@ class Pool:
     features: np.ndarray
     labelled: pl.DataFrame
     known: np.ndarray
+    asked: np.ndarray
     classes: int
     needed: tuple[int, ...] = ()
 

@@ -69,7 +69,7 @@ class Spending:
         cap = max(policy.cap_per_intent, 1 / pool.classes)
         self._picks = Picks(
             pool.features,
-            pool.known,
+            np.concatenate([pool.known, pool.asked]),
             pool.waiting["predicted"],
             similarity=policy.duplicate_similarity,
             limit=ceil(cap * budget),

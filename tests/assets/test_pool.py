@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from assets.pool import read_labelled, read_waiting
+from assets.pool import read_asked, read_labelled, read_waiting
 from labeling import tables as t
 from labeling.selection.pool import LABELLED, WAITING
 from tests.assets.conftest import NOW
@@ -96,6 +96,17 @@ def test_only_the_open_lot_s_reviewed_labels_of_the_taxonomy_count_as_labelled(s
     labelled = labelled_of(stocked)
     assert labelled.select("interaction_id", "target").rows() == [("open", 1), ("rejected", -1)]
     assert labelled.columns == [*LABELLED, "text"]
+
+
+def test_what_is_asked_for_are_the_open_lot_s_standing_cases_without_a_label(stocked):
+    stocked.interactions("waits", "unsure", "answered", "withdrawn", "new")
+    stocked.interactions("audit", lot="audit", part="test")
+    names = ("waits", "unsure", "answered", "withdrawn", "audit")
+    stocked.put(t.REVIEW_QUEUE, *({"case_id": name, "interaction_id": name} for name in names))
+    stocked.put(t.REVIEW_TASKS, {"case_id": "withdrawn"}, state="withdrawn")
+    stocked.labels({"answered": "unknown_charge", "unsure": "cannot_tell"})
+    asked = read_asked(stocked.tables, labelled=labelled_of(stocked))
+    assert asked.to_list() == ["text of unsure", "text of waits"]
 
 
 def test_a_label_is_in_doubt_as_far_as_any_task_s_is_and_until_it_was_asked_again(stocked):

@@ -57,6 +57,17 @@ def test_the_queue_tells_what_was_picked_from_how_many_and_what_bounded_it(stock
     assert queued(stocked).height == 13
 
 
+def test_what_says_the_same_as_a_waiting_case_is_not_asked_too(stocked, make_queue):
+    stock_messages(stocked)
+    first = make_queue("2026-03-09T09:00:00+00:00", budget=100)
+    texts = stocked.tables.read(t.INTERACTIONS, where=pl.col("lot") == "open")["text"].to_list()
+    for number, text in enumerate(texts):
+        stocked.interactions(f"again-{number}", text=text, lot="open")
+    second = make_queue("2026-03-10T09:00:00+00:00")
+    assert (first["picked"], second["picked"]) == (28, 0)
+    assert second["near_duplicates"] >= len(texts)
+
+
 def test_a_new_champion_makes_unanswered_cases_stale_and_their_budget_is_given_out_again_once(stocked, make_queue):
     stock_messages(stocked)
     make_queue("2026-03-09T09:00:00+00:00", budget=5)

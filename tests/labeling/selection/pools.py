@@ -64,7 +64,8 @@ def make_pool(size: int = 200, *, labelled: int = 40, seed: int = 0, audit: floa
             "gold_asked": np.zeros(labelled, dtype=int),
         },
     )
-    return Pool(waiting, directions(size, rng), known, directions(labelled, rng), classes=CLASSES, needed=(size,))
+    features, seen = directions(size, rng), directions(labelled, rng)
+    return Pool(waiting, features, known, seen, seen[:0], classes=CLASSES, needed=(size,))
 
 
 def select(pool: Pool, chosen: SelectionPolicy | None = None, *, budget: int = 40, seed: int = 0) -> Selection:

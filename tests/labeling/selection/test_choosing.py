@@ -131,7 +131,7 @@ def test_uniform_draws_everything_alike():
     assert counts.max() < 42
 
 
-def test_near_duplicates_are_picked_once_and_not_where_one_is_labelled():
+def test_near_duplicates_are_picked_once_and_not_where_one_is_labelled_or_asked_for():
     pool = make_pool(60, audit=0, labelled=1)
     twice = replace(
         pool,
@@ -141,9 +141,10 @@ def test_near_duplicates_are_picked_once_and_not_where_one_is_labelled():
     found = select(twice, policy(shares=shares(uncertainty=1.0), duplicate_similarity=0.9999), budget=120)
     assert found.queue.height == 60
     known = replace(pool, labelled=make_pool(labelled=60).labelled, known=pool.features)
-    none = select(known, policy(shares=shares(uncertainty=1.0)))
-    assert none.queue.is_empty()
-    assert none.duplicates >= 60
+    for seen in (known, replace(pool, asked=pool.features)):
+        none = select(seen, policy(shares=shares(uncertainty=1.0)))
+        assert none.queue.is_empty()
+        assert none.duplicates >= 60
 
 
 def test_no_predicted_label_takes_more_than_its_cap_but_an_even_share_is_always_allowed():
