@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from assets.quality_report import FOLDER, render, write_page
+from assets.quality_report import render, write_page
 from assets.resources import Loop
 from assets.review import live_champion
 from labeling import tables as t
@@ -18,9 +18,9 @@ from labeling.taxonomy import Taxonomy
 from labeling.vocabulary import CANNOT_TELL
 from training.features import digest_text
 
+FOLDER: Final = "agents"
 SIMILAR: Final = 0.8
 """The cosine of two texts' features from which one message is like another."""
-_AGENTS: Final = "agents"
 _SHOWN: Final = 50
 _PAIR: Final = ["interaction_id", "task"]
 _ROWS: Final = 4096
@@ -119,10 +119,10 @@ def render_agent_report(
 def write_agent_report(loop: Loop, *, agent_id: str) -> Path:
     """Write the page for one agent into the home, readable by its owner alone; return its path.
 
-    It lies among the pages on the quality of the labels, so that an erasure removes it with them.
+    It stays as it is until it is written again, or an erasure removes it.
     """
     key = loop.folder.key()
-    page = loop.folder.reports / FOLDER / _AGENTS / f"{keyed_digest(key, 'agent', agent_id)[:16]}.html"
+    page = loop.folder.reports / FOLDER / f"{keyed_digest(key, 'agent', agent_id)[:16]}.html"
     page.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     champion = live_champion(loop)
     taxonomy, now = loop.settings.taxonomy, loop.now()

@@ -24,6 +24,7 @@ PAGE: Final = "reviewers.html"
 _PEOPLE: Final = "people"
 _PAIRS: Final = 15
 _ERRORS: Final = 50
+_NOTES: Final = 50
 _SUSPECT: Final = 0.5
 """From this suspicion on, a label is more likely wrong than right."""
 
@@ -48,6 +49,7 @@ class QualityReport:
     more_errors: int
     anchoring: Sequence[Mapping[str, Any]]
     gold: Sequence[Mapping[str, Any]]
+    notes: Sequence[Mapping[str, Any]]
     people: Sequence[Person]
     waiting: int
 
@@ -75,6 +77,7 @@ def read_quality(tables: Tables, *, taxonomy: Taxonomy, key: bytes, rng: np.rand
         more_errors=max(0, errors.height - _ERRORS),
         anchoring=measure_anchoring(reviews, predictions, queue).to_dicts(),
         gold=_count_gold(reviews, queue, labels),
+        notes=_newest_notes(tables, reviews),
         people=_read_people(tables.read(t.ANNOTATORS), newest_answers(reviews), labels, key),
         waiting=waiting_cases(queue, reviews, tables.read(t.REVIEW_TASKS)).height,
     )
@@ -131,6 +134,17 @@ def write_page(path: Path, page: str) -> None:
 
 def _with_texts(tables: Tables, errors: pl.DataFrame) -> list[dict[str, Any]]:
     shown = errors.sort(["suspicion", "interaction_id", "task"], descending=[True, False, False]).head(_ERRORS)
+    return _join_texts(tables, shown)
+
+
+def _newest_notes(tables: Tables, reviews: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return the newest notes, each with what its writer answered to the first task; nobody is named."""
+    noted = reviews.filter(pl.col("note").is_not_null())
+    return _join_texts(tables, noted.sort(["answered_at", "review_id"], descending=[True, False]).head(_NOTES))
+
+
+def _join_texts(tables: Tables, shown: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows whose message is still there, with its ``text``."""
     names = shown["interaction_id"].implode()
     texts = tables.read(t.INTERACTIONS, columns=["interaction_id", "text"], where=pl.col("interaction_id").is_in(names))
     return shown.join(texts, on="interaction_id", maintain_order="left").to_dicts()

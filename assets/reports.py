@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Final
 
-from assets import emerging, quality_report
+from assets import agent_report, emerging, quality_report
 
-_WITH_TEXTS: Final = (quality_report.FOLDER, emerging.FOLDER)
+_WITH_TEXTS: Final = (agent_report.FOLDER, emerging.FOLDER, quality_report.FOLDER)
 
 
 def drop_reports(reports: Path) -> None:

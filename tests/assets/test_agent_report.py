@@ -1,10 +1,13 @@
 """What an agent is told of their corrections: the counts, and that it is theirs alone."""
 
+import stat
 from datetime import timedelta
 
 import pytest
 
-from assets.agent_report import InTrainingSet, render_agent_report, summarise_agent
+from assets.agent_report import InTrainingSet, render_agent_report, summarise_agent, write_agent_report
+from assets.label_quality import label_quality
+from assets.reports import drop_reports
 from labeling import tables as t
 from labeling.taxonomy import Taxonomy
 from labeling.vocabulary import CANNOT_TELL
@@ -114,6 +117,17 @@ def test_similar_messages_since_are_counted_and_how_the_champion_answers_them(wo
     found = summary(worked)
     assert (found.similar, found.answered_so) == (2, 1)
     assert summary(worked, champion=None).similar == 0
+
+
+def test_the_page_outlives_a_review_job_and_goes_with_an_erasure(worked):
+    page = write_agent_report(worked.loop, agent_id="ann")
+    assert "ann" not in page.name
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    assert stat.S_IMODE(page.parent.stat().st_mode) == 0o700
+    worked.make(label_quality)
+    assert "Corrections of ann" in page.read_text(encoding="utf-8")
+    drop_reports(worked.home.reports)
+    assert not page.exists()
 
 
 def test_the_page_shows_texts_as_text_and_names_nobody_else(worked):

@@ -91,6 +91,18 @@ def test_a_message_stands_as_text_and_one_that_was_erased_stands_nowhere(reviewe
     assert "alert(1)" not in page.read_text(encoding="utf-8")
 
 
+def test_notes_stand_beside_their_message_and_name_nobody(reviewed):
+    noted = {"review_id": "noted", "interaction_id": "m-hostile", "label": "none_of_these", "annotator_id": "zoe"}
+    told = {"note": "a <i>lost</i> parcel", "answered_at": NOW + timedelta(hours=1)}
+    reviewed.put(t.REVIEWS, noted | told, {"review_id": "gone", "interaction_id": "m-erased"} | told, task="intent")
+    reviewed.make(label_quality)
+    text = pages(reviewed)[0].read_text(encoding="utf-8")
+    [note] = re.findall(r'<tr><td class="text">([^<]*)<td>none_of_these<td class="text">([^<]*)<', text)
+    assert note[0] == "a &lt;i&gt;lost&lt;/i&gt; parcel"
+    assert "my bill" in note[1]
+    assert text.count("lost") == 1
+
+
 def test_people_stand_in_the_order_of_the_alphabet_and_a_persons_page_names_nobody_else(reviewed):
     reviewed.make(label_quality)
     page, own = pages(reviewed)
