@@ -6,10 +6,10 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 from labeling.errors import ServiceError
@@ -106,7 +106,7 @@ def is_answering(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own http address
             return answer.status == 200
-    except (OSError, urllib.error.URLError, ValueError):
+    except (OSError, HTTPException, ValueError):  # a port that nobody has may connect to itself, and echo the question
         return False
 
 

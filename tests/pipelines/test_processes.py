@@ -3,6 +3,7 @@
 import http.server
 import os
 import signal
+import socketserver
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ import psutil
 import pytest
 
 from labeling.errors import ServiceError
-from pipelines.processes import LOOPBACK, find_port, is_free, start_program, wait_until_answering
+from pipelines.processes import LOOPBACK, find_port, is_answering, is_free, start_program, wait_until_answering
 
 STUBBORN = """
 import pathlib, signal, subprocess, sys, time
@@ -113,6 +114,18 @@ def test_a_busy_port_gives_way_to_a_free_one(busy_port: int) -> None:
     found = find_port(busy_port)
     assert found != busy_port
     assert is_free(found)
+
+
+def test_a_port_that_echoes_the_question_does_not_answer() -> None:
+    """So does a port that nobody listens on, when the system happens to give it to whoever asks."""
+
+    class Echo(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(self.rfile.readline())
+
+    with socketserver.TCPServer((LOOPBACK, 0), Echo) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        assert not is_answering(f"http://{LOOPBACK}:{server.server_address[1]}/")
 
 
 def test_a_promised_port_is_not_given_twice() -> None:
