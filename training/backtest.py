@@ -9,7 +9,7 @@ import numpy as np
 
 from labeling.selection.diversity import pick_badge
 from labeling.selection.strategy import pick_batch
-from labeling.selection.uncertainty import measure_margin
+from labeling.selection.uncertainty import measure_entropy, measure_margin
 from training.batches import Progress
 from training.graph_head import GraphHead, Probe, TextGraph, build_text_graph, fit_graph_head, fit_probe
 from training.label_names import are_telling
@@ -93,10 +93,18 @@ def _draw(play: Play, count: int) -> np.ndarray:
 
 
 def _choose_margin(play: Play, count: int) -> np.ndarray:
+    return _choose_doubtful(play, count, lambda said: 1 - measure_margin(said))
+
+
+def _choose_entropy(play: Play, count: int) -> np.ndarray:
+    return _choose_doubtful(play, count, measure_entropy)
+
+
+def _choose_doubtful(play: Play, count: int, measure: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     if play.probabilities is None:
         return _draw(play, count)
     free = play.rng.permutation(play.free)
-    return free[np.argsort(measure_margin(play.probabilities[free]), kind="stable")[:count]]
+    return free[np.argsort(-measure(play.probabilities[free]), kind="stable")[:count]]
 
 
 def _choose_badge(play: Play, count: int) -> np.ndarray:
@@ -125,6 +133,7 @@ def _choose_cover(play: Play, count: int) -> np.ndarray:
 STRATEGIES: Final[Mapping[str, Strategy]] = {
     UNIFORM: Strategy(_draw, "texts drawn alike, plain logistic regression", asks_model=False),
     "margin": Strategy(_choose_margin, "the least sure texts, plain logistic regression"),
+    "entropy": Strategy(_choose_entropy, "the texts of the widest doubt, plain logistic regression"),
     "badge": Strategy(_choose_badge, "texts that would change the model in different ways, plain logistic regression"),
     "cover": Strategy(_choose_cover, "typical texts, then a cover of the doubt, plain logistic regression"),
     "graph": Strategy(_choose_cover, "typical texts, then a cover of the doubt, with the graph head", uses_graph=True),
@@ -174,8 +183,9 @@ def play_strategy(
 ) -> Curve:
     """Label texts batch by batch as the strategy chooses, and measure after each batch.
 
-    The first texts of uniform, margin and badge are the same draw. A curve ends with the pool, with ``budget``, or
-    once it has stayed above ``level`` since two thirds of its labels; that end saves time and decides nothing.
+    The first texts of uniform, margin, entropy and badge are the same draw. A curve ends with the pool, with
+    ``budget``, or once it has stayed above ``level`` since two thirds of its labels; that end saves time and decides
+    nothing.
 
     Args:
         strategy: one of ``STRATEGIES``, or another.

@@ -20,7 +20,7 @@ def backtest(  # noqa: PLR0917 - one option each
     seeds: Annotated[int, typer.Option(min=1, help="How often each is played, with other draws.")] = 3,
     strategy: Annotated[
         list[str] | None,
-        typer.Option(help="One to compare with uniform; repeat it for several: margin, badge, cover, graph, system."),
+        typer.Option(help="One to compare with uniform, or several: margin, entropy, badge, cover, graph, system."),
     ] = None,
     out: Annotated[Path, typer.Option(help="The JSON to write; the plot goes beside it as .svg.")] = Path(
         "backtest.json"

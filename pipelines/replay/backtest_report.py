@@ -29,6 +29,7 @@ _HARM: Final = 1.0
 _COLOURS: Final = {
     "uniform": "#6b6b6b",
     "margin": "#b08d1e",
+    "entropy": "#5d8a3c",
     "badge": "#7a4fa3",
     "cover": "#c2571a",
     "graph": "#7a9cb8",

@@ -50,7 +50,7 @@ def test_a_strategy_plays_to_the_end_and_the_same_again(name: str) -> None:
     assert all(0 <= accuracy <= 1 for accuracy in curve.accuracies)
 
 
-@pytest.mark.parametrize("name", ["uniform", "margin", "badge", "cover"])
+@pytest.mark.parametrize("name", ["uniform", "margin", "entropy", "badge", "cover"])
 def test_with_the_whole_pool_labelled_every_plain_strategy_has_full_data_accuracy(name: str) -> None:
     split = make_split((10, 10, 10), spread=1.6)
     curve = play(name, split)
