@@ -52,8 +52,14 @@ def build_cases(tables: Tables, *, project: str, champion: str | None, topic: st
     }
     return [
         _case(row, known[row["interaction_id"]], said.get(row["interaction_id"], {}), differing.get(row["case_id"], {}))
-        for row in queue.sort("score", "case_id", descending=[True, False]).iter_rows(named=True)
+        for row in _in_order(queue).iter_rows(named=True)
     ]
+
+
+def _in_order(queue: pl.DataFrame) -> pl.DataFrame:
+    """Put what has no score (the audit lot) first, and mix the reasons so that any first part has each one's share."""
+    place = (pl.col("score").rank("ordinal", descending=True) - 0.5) / pl.len()
+    return queue.sort("case_id").with_columns(_place=place.over("reason")).sort("_place", "case_id").drop("_place")
 
 
 def _unsent(tables: Tables, project: str) -> pl.DataFrame:

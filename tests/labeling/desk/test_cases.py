@@ -1,5 +1,6 @@
 """Cases are made of queue rows as a person may see them, and review rows of answers."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -70,6 +71,19 @@ def test_without_a_champion_nothing_is_suggested(tables):
     queue(tables, "a")
     predict(tables, "a")
     assert cases(tables, champion=None)[0].suggestions == {}
+
+
+def test_whoever_reads_a_part_reads_each_reasons_share(tables):
+    for number in range(6):
+        queue(tables, f"sure-{number}", reason="typical", score=1.0)
+        queue(tables, f"doubted-{number}", reason="uncertainty", score=number / 10)
+    for number in range(3):
+        queue(tables, f"handed-{number}", reason="handoff", score=0.01 * number)
+    found = cases(tables)
+    for part in (found[:5], found[5:10], found[10:]):
+        assert Counter(case.reason for case in part) == {"typical": 2, "uncertainty": 2, "handoff": 1}
+    doubted = [case.interaction_id for case in found if case.reason == "uncertainty"]
+    assert doubted == [f"doubted-{number}" for number in reversed(range(6))]
 
 
 def test_the_most_pressing_case_comes_first(tables):
