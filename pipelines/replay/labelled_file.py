@@ -23,6 +23,11 @@ _BEYOND: Final = (NONE_OF_THESE, "oos", "out_of_scope")
 HELD_OUT: Final = ("test", "validation", "valid", "dev", "eval")
 """Splits that are never sent as messages."""
 _READERS: Final = {".csv": "csv", ".jsonl": "lines", ".ndjson": "lines", ".parquet": "parquet"}
+_LAYOUTS: Final = {
+    "csv": "a row of names first, commas between columns, and quotes around a text that holds one",
+    "lines": "one JSON object a line, with the same names in each",
+    "parquet": "a whole Parquet file",
+}
 
 
 @dataclass(frozen=True)
@@ -247,7 +252,8 @@ def _read_file(path: Path) -> pl.DataFrame:
     except FileNotFoundError:
         raise ConfigError([f"{path.name}: needed, but there is no such file in {path.absolute().parent}"]) from None
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path.name}: cannot be read as {kind} in UTF-8 ({type(error).__name__})"]) from None
+        fault = f"{path.name}: cannot be read as {kind} in UTF-8 ({type(error).__name__}): needs {_LAYOUTS[kind]}"
+        raise ConfigError([fault]) from None
 
 
 def _read_hub(source: str) -> pl.DataFrame:

@@ -160,6 +160,7 @@ def test_too_few_rows_say_how_many_are_needed(intents: LabelledFile) -> None:
         ("one.csv", b"text,label\nhi,a\nyo,a\n", "needs two different labels at least, found 1"),
         ("latin.csv", "text,label\ncafé,a\n".encode("latin-1"), "cannot be read as csv in UTF-8"),
         ("ragged.csv", b"text,label\na,b,c,d\n", "cannot be read as csv"),
+        ("semicolons.csv", b"text;label\na, b and c;x\n", "needs a row of names first, commas between columns"),
         ("broken.jsonl", b'{"text": "a", "label"\n', "cannot be read as lines"),
         ("broken.parquet", b"PAR0", "cannot be read as parquet"),
         ("rated.csv", b"text,label,ratings\na,positive,1|x\nb,negative,1\n", "column ratings: needs numbers"),
